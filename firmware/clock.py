@@ -1,0 +1,83 @@
+"""Trusted time: wall time, whether it can be relied on, and an uptime that never wraps.
+
+Owns the conversion from the board's epoch to Unix time and the wrap of `ticks_ms`; nobody else touches either.
+It never fetches time: sources hand it in (`set`).
+"""
+
+import time
+
+from micropython import const
+
+from . import rtcmem
+
+_BACK_S = const(120)  # a larger step backwards is refused (a second source that agrees comes through `force`)
+_EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
+
+
+class Clock:
+    """Wall time over an injected `machine.RTC`. Times are Unix seconds (UTC) unless the name says otherwise."""
+
+    def __init__(self, rtc):
+        self._rtc = rtc
+        self._ticks = time.ticks_ms()
+        self._uptime_ms = 0
+        self._offset_ms = 0  # Unix time in ms at uptime 0
+        self.trusted = False
+        self.floor = 0
+
+    def uptime_ms(self) -> int:
+        """Return milliseconds since boot. Never wraps, if asked at least once in six days."""
+        ticks = time.ticks_ms()
+        self._uptime_ms += time.ticks_diff(ticks, self._ticks)
+        self._ticks = ticks
+        return self._uptime_ms
+
+    def now_ms(self) -> int:
+        """Return Unix time in milliseconds."""
+        return self.uptime_ms() + self._offset_ms
+
+    def now(self) -> int:
+        """Return Unix time in seconds, rounded down."""
+        return self.now_ms() // 1000
+
+    def start(self, floor: int) -> bool:
+        """Begin at boot with the newest time on flash; return True if the RTC's time can be trusted at once.
+
+        The RTC counts on over a reset, not over a power cut; its memory says whether it was ever set right.
+        A time that lies before the floor is not taken.
+        """
+        self.floor = floor
+        _, kept = rtcmem.unpack(self._rtc.memory())
+        unix_ms = self._rtc_ms() if kept else 0
+        self.trusted = kept and unix_ms >= (floor - _BACK_S) * 1000
+        self._offset_ms = max(unix_ms if self.trusted else 0, floor * 1000) - self.uptime_ms()
+        return self.trusted
+
+    def set(self, unix_ms: int, force: bool = False) -> bool:
+        """Take the time of a trusted source; False if it was refused as a step back of more than 120 s.
+
+        `force`: a second source agrees. A refused step leaves time and trust as they were.
+        """
+        step_ms = unix_ms - self.now_ms()
+        if unix_ms < self.floor * 1000 or (self.trusted and step_ms < -_BACK_S * 1000 and not force):
+            return False
+        self._offset_ms += step_ms
+        self.trusted = True
+        t = time.gmtime(unix_ms // 1000 - _EPOCH)
+        self._rtc.datetime((t[0], t[1], t[2], t[6], t[3], t[4], t[5], unix_ms % 1000 * 1000))
+        self._rtc.memory(rtcmem.pack(rtcmem.unpack(self._rtc.memory())[0], True))
+        return True
+
+    def raise_floor(self, unix: int) -> None:
+        """Never show a time before `unix`, the newest time that was written to flash."""
+        if unix > self.floor:
+            self.floor = unix
+            if not self.trusted and self.now() < unix:
+                self._offset_ms = unix * 1000 - self.uptime_ms()
+
+    def _rtc_ms(self):
+        while True:  # the second may turn between the two readings
+            seconds = time.time()
+            us = self._rtc.datetime()[7]
+            if time.time() == seconds:
+                return (seconds + _EPOCH) * 1000 + us // 1000

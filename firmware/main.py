@@ -1,0 +1,18 @@
+"""Starts the gate: the board's pins, the application, nothing else."""
+
+import asyncio
+
+import board
+from machine import Pin
+
+for _number in (board.RELAY_IN, board.RELAY_OUT):  # before anything that could fail or take time
+    Pin(_number, Pin.OUT, value=0)
+
+from firmware import wiring
+from firmware.app import App
+
+gate = App(wiring.connect(board))
+try:
+    asyncio.run(gate.run())
+except KeyboardInterrupt:
+    gate.let_go()

@@ -1,0 +1,116 @@
+"""Puts the firmware where a gate's interpreter finds it, as a technician's tools put it on a board.
+
+Owns the files of a simulated board: the unmodified `main.py`, `board.py` made from the board definition,
+`config.json`, the list bundle, and the firmware as .mpy (MicroPython) or as source (CPython).
+"""
+
+import functools
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+from host_sim import links
+from host_sim.hardware import Partition
+from host_sim.importer import ROOT
+from tools import runtime as runtimes
+from tools.board import definition
+
+_CACHE = ROOT / "build" / "mpy"
+
+
+class DeployError(Exception):
+    """The firmware cannot be put on the simulated board; one line for the user."""
+
+
+@functools.cache
+def board(name: str) -> tuple[Mapping[str, Any], list[Partition], int]:
+    """Return the constants of `board.py`, the partitions and the flash size in bytes of a board."""
+    found = definition.load(ROOT / "boards" / name / "board.toml")
+    constants: dict[str, Any] = {}
+    exec(definition.render_board_py(found), constants)
+    partitions = [Partition(p.name, p.offset, p.size) for p in found.partitions]
+    return constants, partitions, found.flash_size
+
+
+def deploy(
+    home: pathlib.Path,
+    runtime: str,
+    board_name: str,
+    config: Mapping[str, Any] | str,
+    bundle: bytes | None,
+    firmware: pathlib.Path | None = None,
+) -> list[pathlib.Path]:
+    """Fill `home`, the board's file system; return the interpreter's search path.
+
+    `config` may be text, to try a damaged one. `firmware`: another source folder than the project's.
+    """
+    source = firmware or ROOT / "firmware"
+    found = definition.load(ROOT / "boards" / board_name / "board.toml")
+    shutil.copyfile(source / "main.py", home / "main.py")
+    (home / "board.py").write_text(definition.render_board_py(found), encoding="utf-8")
+    (home / "config.json").write_text(config if isinstance(config, str) else json.dumps(config), encoding="utf-8")
+    if bundle is not None:
+        (home / "list.bundle").write_bytes(bundle)
+    if runtime == "cpython":
+        return [home, *links.shim_path(runtime), source.parent]
+    return [home, *(compiled(folder) for folder in links.shim_path(runtime)), compiled(source).parent]
+
+
+def micropython() -> pathlib.Path:
+    """Return the MicroPython program. Raises DeployError if this machine has none."""
+    program = runtimes.micropython()
+    if program is None:
+        raise DeployError("no MicroPython on this machine: set MICROPYTHON=/path, or use --runtime cpython")
+    return program
+
+
+def compiled(folder: pathlib.Path) -> pathlib.Path:
+    """Return a folder of the same name with every module of `folder` compiled by mpy-cross, made if needed.
+
+    Compiled folders are kept by content. Raises DeployError with the compiler's message.
+    """
+    main = folder / "main.py" if folder.name == "firmware" else None  # deployed as it is
+    sources = sorted(p for p in folder.rglob("*.py") if p != main)
+    digest = hashlib.sha256()
+    for file in sources:
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    target = _cache() / digest.hexdigest()[:20] / folder.name
+    if target.is_dir():
+        return target
+    target.parent.parent.mkdir(parents=True, exist_ok=True)
+    work = pathlib.Path(tempfile.mkdtemp(dir=target.parent.parent))
+    for file in sources:
+        out = work / folder.name / file.relative_to(folder).with_suffix(".mpy")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        compile_module(file, out, file.relative_to(folder.parent).as_posix())
+    try:
+        target.parent.mkdir(exist_ok=True)
+        os.replace(work / folder.name, target)
+    except OSError:
+        if not target.is_dir():
+            raise  # else: somebody else was faster
+    shutil.rmtree(work, ignore_errors=True)
+    return target
+
+
+def compile_module(source: pathlib.Path, out: pathlib.Path, name: str) -> None:
+    """Compile one module as it is deployed. `name` appears in tracebacks. Raises DeployError."""
+    command = [sys.executable, "-m", "mpy_cross", "-O2", "-s", name, "-o", str(out), str(source)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise DeployError(f"{source}: mpy-cross: {(run.stderr or run.stdout).strip().splitlines()[-1]}")
+
+
+def _cache() -> pathlib.Path:
+    try:
+        _CACHE.mkdir(parents=True, exist_ok=True)
+        return _CACHE
+    except OSError:
+        return pathlib.Path(tempfile.gettempdir()) / "pinter-mpy"

@@ -1,0 +1,211 @@
+"""One gate: its board, its files, and the interpreter that runs the firmware on it.
+
+Owns power, boot and reset, and executes the interpreter's operations in order of time. When a gate may run is the
+world's affair (`engine.py`).
+"""
+
+import json
+import pathlib
+import struct
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from firmware import rtcmem
+from host_sim import deploy, links
+from host_sim.chips.nor_flash import PowerCut
+from host_sim.hardware import TYPICAL, Charges, Hardware
+from host_sim.shims.device import _ops as ops
+from host_sim.timeline import NEVER, Event, Timeline
+
+EPOCH_2000 = 946_684_800
+_TICKS_PERIOD = 1 << 30
+_TICKS_BEFORE_WRAP_MS = 10_000
+PWRON, HARD, WDT = 1, 2, 3
+
+
+class Gate:
+    """A gate named `name`; `config` becomes its config.json, `bundle` its list.bundle."""
+
+    def __init__(
+        self,
+        name: str,
+        timeline: Timeline,
+        *,
+        runtime: str,
+        config: Mapping[str, Any] | str,
+        keys: Mapping[str, bytes],
+        bundle: bytes | None = None,
+        board: str = "esp32_devkitc",
+        charges: Charges = TYPICAL,
+        heap: str = "192k",
+        start_unix: int = 0,
+        firmware: pathlib.Path | None = None,
+    ) -> None:
+        self.name = name
+        self.runtime = runtime
+        self.timeline = timeline
+        self.charges = charges
+        self.heap = heap
+        self.console = ""  # what earlier boots printed
+        self.due_us = NEVER  # time of the next operation; NEVER while off, booting or computing
+        self.computing = False  # the interpreter runs and its next message is awaited
+        self._start_unix = start_unix
+        self._folder = tempfile.TemporaryDirectory(prefix="pinter-gate-")
+        self.home = pathlib.Path(self._folder.name)
+        self._path = deploy.deploy(self.home, runtime, board, config, bundle, firmware)
+        constants, partitions, flash_size = deploy.board(board)
+        self.hardware = Hardware(timeline, constants, partitions, keys, flash_size, charges)
+        self.hardware.on_reset = self._reset
+        self._link: links.Link | None = None
+        self._operations: list[tuple[int, int, bytes]] = []
+        self._next = 0
+        self._boot: Event | None = None
+        self._cause = PWRON
+        self._parked = False  # the interpreter waits for an answer, so a probe can be put to it
+
+    # --- power -------------------------------------------------------------------------------------------------
+
+    @property
+    def powered(self) -> bool:
+        """True from `power_on` to `power_cut`, the time of booting included."""
+        return self._link is not None or self._boot is not None
+
+    def power_on(self, *, clock_kept: bool = True, trusted: bool = True) -> None:
+        """Switch on. `clock_kept`: the clock shows true time and says that it can be trusted."""
+        if self.powered:
+            return
+        true_us = (self._start_unix - EPOCH_2000) * 1_000_000
+        self.hardware.rtc_offset_us = true_us if clock_kept else -self.timeline.now
+        self.hardware.rtc_memory = rtcmem.pack(0, trusted) if clock_kept else b""
+        self.hardware.tell("power", on=True)
+        self._start(PWRON)
+
+    def power_cut(self) -> None:
+        """Take the power away, at this instant."""
+        if not self.powered:
+            return
+        self._stop()
+        self.hardware.power_off()
+        self.hardware.tell("power", on=False)
+
+    def _reset(self, cause: int) -> None:
+        self.hardware.tell("reset", cause=cause)
+        self._stop()
+        self.hardware.reset_peripherals()
+        self._start(cause)
+
+    def _start(self, cause: int) -> None:
+        self._cause = cause
+        self._boot = self.timeline.after(self.charges.boot_us, self._run)
+
+    def _run(self) -> None:
+        self._boot = None
+        if self.runtime == "micropython":
+            program = deploy.micropython()
+            self._link = links.MicroPythonLink(program, self._path, self.home, self.heap)
+        else:
+            self._link = links.CPythonLink(self._path, self.home)
+        self.computing = True
+
+    def _stop(self) -> None:
+        self.timeline.cancel(self._boot)
+        self._boot = None
+        if self._link is not None:
+            link, self._link = self._link, None
+            link.kill()
+            self.console += link.console()
+        self._operations, self._next = [], 0
+        self.computing, self._parked, self.due_us = False, False, NEVER
+
+    def close(self) -> None:
+        """End the interpreter and remove the gate's files."""
+        self._stop()
+        self._folder.cleanup()
+
+    # --- the interpreter ---------------------------------------------------------------------------------------
+
+    def collect(self, timeout_s: float | None) -> bool:
+        """Take the interpreter's next message; False if none came in `timeout_s`. Raises links.Ended."""
+        assert self._link is not None
+        try:
+            message = self._link.receive(timeout_s)
+        except links.Ended:
+            self._stop()
+            raise
+        if message is None:
+            return False
+        self._operations, self._next = links.unpack(message), 0
+        self.computing = False
+        self.due_us = self._operations[0][1]
+        return True
+
+    def run(self, horizon_us: int) -> None:
+        """Execute operations that are due up to `horizon_us`; answer when the last one of a message is done."""
+        timeline, hardware = self.timeline, self.hardware
+        operations = self._operations
+        last = len(operations) - 1
+        while True:
+            op, at_us, payload = operations[self._next]
+            if at_us > horizon_us:
+                self.due_us = at_us
+                return
+            self._parked = True
+            try:
+                if timeline.next_us() <= at_us:
+                    timeline.run_until(at_us)
+                    if operations is not self._operations:
+                        return  # power or reset came first
+                elif at_us > timeline.now:
+                    timeline.now = at_us
+                answer = self._hello() if op == ops.HELLO else hardware.serve(op, payload)
+            except PowerCut:
+                self.power_cut()
+                return
+            if operations is not self._operations:
+                return
+            self._parked = False
+            if self._next == last:
+                break
+            self._next += 1
+        if answer is None:
+            raise ValueError(f"operation {op} ends a message but has no answer")
+        self.due_us = NEVER
+        self.computing = True
+        self._answer(0, answer)
+
+    def _answer(self, probe: int, payload: bytes) -> None:
+        assert self._link is not None
+        self._link.send(struct.pack(ops.REPLY, self.timeline.now, self.hardware.inputs, probe, len(payload)) + payload)
+
+    def _hello(self) -> bytes:
+        self.hardware.tell("boot", cause=self._cause)
+        return self.hardware.boot_facts(_TICKS_PERIOD - _TICKS_BEFORE_WRAP_MS, self._cause)
+
+    def _probe(self, number: int) -> dict[str, Any] | None:
+        if self._link is None or self.computing:
+            return None
+        self._answer(number, b"")
+        message = self._link.receive(None)
+        assert message is not None
+        operations = links.unpack(message)
+        if operations[-1][0] != ops.PROBE:
+            raise ValueError("the firmware asked the world while it reported its status")
+        return json.loads(operations[-1][2])
+
+    def status(self) -> dict[str, Any] | None:
+        """Return the firmware's own report at this instant; None while it is off, booting or hung."""
+        return self._probe(ops.PROBE_STATUS)
+
+    def heap(self) -> dict[str, int] | None:
+        """Return allocated and free bytes of the interpreter's heap after a collection (MicroPython)."""
+        return self._probe(ops.PROBE_HEAP)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the interpreter, if it is a process."""
+        return self._link.process.pid if isinstance(self._link, links.MicroPythonLink) else None
+
+    def on_event(self, observer: Callable[[int, str, dict[str, Any]], None]) -> None:
+        """Call `observer(time in us, kind, fields)` for all that happens on the outside of the board."""
+        self.hardware.observers.append(observer)

@@ -1,0 +1,380 @@
+"""One gate's board: pins, SPI bus with its two readers, RMT channels, flash, NVS, clock, watchdog.
+
+Answers the operations of the firmware's stand-ins (`shims/device/_ops.py`) and tells observers what happened on
+the outside: relays, lamps, buzzer, journal records. Knows nothing of interpreters, gates or rules.
+"""
+
+import dataclasses
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from firmware import records
+from host_sim.cards import Field
+from host_sim.chips.mfrc522 import MFRC522
+from host_sim.chips.nor_flash import PROFILES, NorFlash
+from host_sim.shims.device import _ops as ops
+from host_sim.timeline import Event, Timeline
+
+DIRECTIONS = ("in", "out")
+_RECORD = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Charges:
+    """What things cost on the board, in microseconds (docs/simulation.md gives the sources)."""
+
+    wake_us: int = 500
+    sha_us: int = 500
+    aes_us: int = 100
+    gc_us: int = 15_000
+    spi_us: int = 70
+    grain_ms: int = 10
+    boot_us: int = 1_500_000
+    flash: str = "typical"
+
+
+TYPICAL = Charges()
+WORST = Charges(wake_us=1000, sha_us=1000, aes_us=200, gc_us=30_000, spi_us=100, boot_us=2_500_000, flash="slow")
+
+
+class HardwareError(Exception):
+    """The firmware did what the hardware cannot do; the simulation stops loudly."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Partition:
+    """A part of the flash: `offset` and `size` in bytes."""
+
+    label: str
+    offset: int
+    size: int
+
+
+class _Pin:
+    __slots__ = ("driven", "level", "name", "rmt")
+
+    def __init__(self) -> None:
+        self.name: str | None = None  # what the pin drives, for observers
+        self.driven = False
+        self.level = 0
+        self.rmt: _Channel | None = None
+
+
+class _Channel:
+    """An RMT transmit channel: the sequence that it plays ends whatever the firmware does."""
+
+    def __init__(self, pin: int, resolution_hz: int, idle: int) -> None:
+        self.pin = pin
+        self.resolution_hz = resolution_hz
+        self.idle = idle
+        self.busy_until = 0
+        self.events: list[Event] = []
+
+
+class Hardware:
+    """The board of one gate. `board` holds the constants of its `board.py`; levels are electrical."""
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        board: Mapping[str, Any],
+        partitions: list[Partition],
+        nvs: Mapping[str, bytes],
+        flash_size: int,
+        charges: Charges = TYPICAL,
+    ) -> None:
+        self.timeline = timeline
+        self.board = board
+        self.charges = charges
+        self.nvs = dict(nvs)
+        self.partitions = partitions
+        self.flash = NorFlash(flash_size, profile=PROFILES[charges.flash])
+        self.observers: list[Callable[[int, str, dict[str, Any]], None]] = []
+        self.fields = {direction: Field(timeline) for direction in DIRECTIONS}
+        self.chips = {direction: MFRC522(timeline, self.fields[direction]) for direction in DIRECTIONS}
+        self.rtc_memory = b""
+        self.rtc_offset_us = 0  # added to the timeline's time: microseconds of the clock since 2000
+        self.on_reset: Callable[[int], None] = lambda cause: None
+        self._watchdog: Event | None = None
+        self._watchdog_ms = 0
+        self._channels: dict[int, _Channel] = {}
+        self._inputs = 0
+        self._pins = [_Pin() for _ in range(64)]
+        self._chip_selects = {
+            board[f"READER_{direction.upper()}_CS"]: self.chips[direction] for direction in DIRECTIONS
+        }
+        self._resets = {board[f"READER_{direction.upper()}_RST"]: self.chips[direction] for direction in DIRECTIONS}
+        self._selected: list[MFRC522] = []
+        for name in ("RELAY_IN", "RELAY_OUT", "LAMP_GREEN", "LAMP_RED", "BUZZER"):
+            self._pins[board[name]].name = name.lower()
+        self._active = {
+            "sensor_in": board["SENSOR_ACTIVE"],
+            "sensor_out": board["SENSOR_ACTIVE"],
+            "fire": 1,  # normally closed to ground: open is fire, and so is a broken wire
+            "tamper": 1,
+            "guard_in": 0,
+            "guard_out": 0,
+        }
+        for name in self._active:
+            self.set_input(name, False)
+        self._serve: dict[int, Callable[[bytes], bytes | None]] = {
+            ops.SLEEP: lambda payload: b"",
+            ops.PIN_MODE: self._pin_mode,
+            ops.PIN_WRITE: self._pin_write,
+            ops.SPI: self._spi,
+            ops.SPI_WRITE: self._spi_write,
+            ops.RMT_OPEN: self._rmt_open,
+            ops.RMT_WRITE: self._rmt_write,
+            ops.RMT_BUSY: self._rmt_busy,
+            ops.RMT_CLOSE: self._rmt_close,
+            ops.FLASH_FIND: self._flash_find,
+            ops.FLASH_READ: self._flash_read,
+            ops.FLASH_PROGRAM: self._flash_program,
+            ops.FLASH_ERASE: self._flash_erase,
+            ops.NVS_GET: self._nvs_get,
+            ops.RTC_SET: self._rtc_set,
+            ops.RTC_MEMORY: self._rtc_memory,
+            ops.WATCHDOG: self._watchdog_op,
+            ops.RESET: self._reset,
+        }
+
+    # --- the outside -------------------------------------------------------------------------------------------
+
+    def set_input(self, name: str, active: bool) -> None:
+        """Bring the input `name` (sensor_in, fire, guard_out, ...) to its active or its idle level."""
+        pin = self.board[name.upper()]
+        level = self._active[name] if active else 1 - self._active[name]
+        self._inputs = self._inputs & ~(1 << pin) | level << pin
+
+    @property
+    def inputs(self) -> int:
+        """Levels of GPIO 0-63 as the firmware reads them."""
+        return self._inputs
+
+    def relay(self, direction: str) -> int:
+        """Return the level of the relay output `direction`."""
+        return self._level(self._pins[self.board[f"RELAY_{direction.upper()}"]])
+
+    def power_off(self) -> None:
+        """Let everything that needs power fall: outputs, chips, channels, watchdog."""
+        self.reset_peripherals()
+        for chip in self.chips.values():
+            chip.reset_pin(0)
+
+    def reset_peripherals(self) -> None:
+        """Bring the processor's outputs to their level at reset (inputs with pull-down: low) and stop the RMT."""
+        self.timeline.cancel(self._watchdog)
+        self._watchdog, self._watchdog_ms = None, 0
+        for channel in self._channels.values():
+            for event in channel.events:
+                self.timeline.cancel(event)
+        self._channels.clear()
+        self._selected.clear()
+        for number, pin in enumerate(self._pins):
+            before = self._level(pin)
+            pin.rmt, pin.driven, pin.level = None, False, 0
+            self._changed(number, before)
+
+    def boot_facts(self, ticks_ms: int, cause: int) -> bytes:
+        """Return the answer to HELLO."""
+        c = self.charges
+        rtc_us = self.timeline.now + self.rtc_offset_us
+        return struct.pack(
+            ops.BOOT, rtc_us, ticks_ms, cause, c.wake_us, c.sha_us, c.aes_us, c.gc_us, c.spi_us, c.grain_ms
+        )
+
+    def partition(self, label: str) -> Partition:
+        """Return the partition named `label`. Raises KeyError."""
+        for partition in self.partitions:
+            if partition.label == label:
+                return partition
+        raise KeyError(label)
+
+    def image(self, label: str) -> bytes:
+        """Return what is on flash in the partition `label`, without cost."""
+        partition = self.partition(label)
+        return bytes(self.flash.data[partition.offset : partition.offset + partition.size])
+
+    def tell(self, kind: str, **fields: Any) -> None:
+        """Tell the observers that something happened now."""
+        for observer in self.observers:
+            observer(self.timeline.now, kind, fields)
+
+    # --- operations --------------------------------------------------------------------------------------------
+
+    def serve(self, op: int, payload: bytes) -> bytes | None:
+        """Carry out one operation at the timeline's time; return the answer. Raises HardwareError."""
+        try:
+            return self._serve[op](payload)
+        except KeyError:
+            raise HardwareError(f"unknown operation {op}") from None
+
+    def _level(self, pin: _Pin) -> int:
+        return pin.level if pin.driven else 0
+
+    def _changed(self, number: int, before: int) -> None:
+        pin = self._pins[number]
+        level = self._level(pin)
+        if level != before and pin.name is not None:
+            self.tell("output", name=pin.name, level=level)
+
+    def _set(self, number: int, level: int) -> None:
+        pin = self._pins[number]
+        before = self._level(pin)
+        pin.level = level
+        self._changed(number, before)
+
+    def _pin_mode(self, payload: bytes) -> None:
+        number, output, level = payload
+        pin = self._pins[number]
+        before = self._level(pin)
+        pin.rmt, pin.driven, pin.level = None, bool(output), level
+        if output:
+            self._drive(number, level)
+        self._changed(number, before)
+
+    def _pin_write(self, payload: bytes) -> None:
+        number, level = payload
+        pin = self._pins[number]
+        if pin.rmt is not None:
+            return  # the output is routed to the RMT: GPIO has no effect
+        if not pin.driven:
+            raise HardwareError(f"GPIO{number} is written but is not an output")
+        self._drive(number, level)
+        if pin.name is not None:
+            self._set(number, level)
+        else:
+            pin.level = level
+
+    def _drive(self, number: int, level: int) -> None:
+        chip = self._chip_selects.get(number)
+        if chip is not None:
+            if level == 0 and chip not in self._selected:
+                self._selected.append(chip)
+            elif level and chip in self._selected:
+                self._selected.remove(chip)
+            return
+        chip = self._resets.get(number)
+        if chip is not None:
+            chip.reset_pin(level)
+
+    def _transfer(self, payload: bytes) -> bytes:
+        if len(self._selected) != 1:
+            raise HardwareError(f"SPI transfer with {len(self._selected)} chips selected")
+        return self._selected[0].transfer(payload[1:])
+
+    def _spi(self, payload: bytes) -> bytes:
+        return self._transfer(payload)
+
+    def _spi_write(self, payload: bytes) -> None:
+        self._transfer(payload)
+
+    def _rmt_open(self, payload: bytes) -> bytes:
+        number, pin, resolution_hz, idle = struct.unpack("<BBIB", payload)
+        channel = self._channels[number] = _Channel(pin, resolution_hz, idle)
+        before = self._level(self._pins[pin])
+        self._pins[pin].rmt, self._pins[pin].driven, self._pins[pin].level = channel, True, idle
+        self._changed(pin, before)
+        return b""
+
+    def _rmt_write(self, payload: bytes) -> bytes:
+        channel = self._channel(payload[0])
+        if channel.busy_until > self.timeline.now:
+            self.timeline.run_until(channel.busy_until)  # as on the chip: the call waits, and so does all of Python
+        at = self.timeline.now
+        channel.events.clear()
+        for ticks, level in struct.iter_unpack("<HB", payload[1:]):
+            channel.events.append(self.timeline.at(at, self._rmt_level, channel, level))
+            at += ticks * 1_000_000 // channel.resolution_hz
+        channel.events.append(self.timeline.at(at, self._rmt_level, channel, channel.idle))
+        channel.busy_until = at
+        self.timeline.run_until(self.timeline.now)
+        return b""
+
+    def _rmt_level(self, channel: _Channel, level: int) -> None:
+        if self._pins[channel.pin].rmt is channel:
+            self._set(channel.pin, level)
+
+    def _rmt_busy(self, payload: bytes) -> bytes:
+        return bytes((self._channel(payload[0]).busy_until > self.timeline.now,))
+
+    def _rmt_close(self, payload: bytes) -> bytes:
+        channel = self._channel(payload[0])
+        for event in channel.events:
+            self.timeline.cancel(event)
+        pin = self._pins[channel.pin]
+        if pin.rmt is channel:
+            before = self._level(pin)
+            pin.rmt, pin.driven = None, False
+            self._changed(channel.pin, before)
+        del self._channels[payload[0]]
+        return b""
+
+    def _channel(self, number: int) -> _Channel:
+        if number not in self._channels:
+            raise HardwareError(f"RMT channel {number} is not open")
+        return self._channels[number]
+
+    def _flash_find(self, payload: bytes) -> bytes:
+        label = payload.decode()
+        for index, partition in enumerate(self.partitions):
+            if partition.label == label:
+                return struct.pack("<BII", index, partition.offset, partition.size)
+        return b""
+
+    def _place(self, index: int, offset: int, length: int) -> tuple[Partition, int]:
+        partition = self.partitions[index]
+        if offset + length > partition.size:
+            raise HardwareError(f"flash access beyond partition {partition.label}: {offset:#x}+{length}")
+        return partition, partition.offset + offset
+
+    def _flash_done(self) -> None:
+        self.timeline.run_until(self.timeline.now + self.flash.last_us)
+
+    def _flash_read(self, payload: bytes) -> bytes:
+        index, offset, length = struct.unpack("<BIH", payload)
+        _, at = self._place(index, offset, length)
+        data = self.flash.read(at, length)
+        self._flash_done()
+        return data
+
+    def _flash_program(self, payload: bytes) -> bytes:
+        index, offset = struct.unpack_from("<BI", payload)
+        data = payload[5:]
+        partition, at = self._place(index, offset, len(data))
+        self.flash.program(at, data)
+        self._flash_done()
+        if partition.label == "journal" and len(data) == _RECORD and offset % 4096:
+            self.tell("journal", record=records.unpack_event(data), raw=bytes(data))
+        return b""
+
+    def _flash_erase(self, payload: bytes) -> bytes:
+        index, sector = struct.unpack("<BI", payload)
+        _, at = self._place(index, sector * 4096, 4096)
+        self.flash.erase(at // 4096)
+        self._flash_done()
+        return b""
+
+    def _nvs_get(self, payload: bytes) -> bytes:
+        value = self.nvs.get(payload.decode())
+        return b"" if value is None else b"\x01" + value
+
+    def _rtc_set(self, payload: bytes) -> None:
+        self.rtc_offset_us = struct.unpack("<q", payload)[0] - self.timeline.now
+
+    def _rtc_memory(self, payload: bytes) -> bytes | None:
+        if not payload:
+            return self.rtc_memory
+        self.rtc_memory = payload[1:]
+        return None
+
+    def _watchdog_op(self, payload: bytes) -> None:
+        (timeout_ms,) = struct.unpack("<I", payload)
+        self._watchdog_ms = timeout_ms or self._watchdog_ms
+        self.timeline.cancel(self._watchdog)
+        self._watchdog = self.timeline.after(self._watchdog_ms * 1000, self.on_reset, 3)
+
+    def _reset(self, payload: bytes) -> bytes:
+        self.on_reset(2)
+        return b""

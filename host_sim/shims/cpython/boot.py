@@ -1,0 +1,11 @@
+"""Runs before `main.py`, as on a board; the CPython twin of the MicroPython runtime's `boot`."""
+
+import sys
+
+import _ops
+import _world
+
+_world.probes[_ops.PROBE_STATUS] = lambda: sys.modules["main"].gate.status()
+_world.probes[_ops.PROBE_HEAP] = lambda: {"alloc": 0, "free": 0}
+
+import main  # noqa: F401
