@@ -1,0 +1,582 @@
+"""Reads scenario files (format 1) and judges every word of them.
+
+Owns the format: keys, values, times, names, and what this world cannot play yet (`NOT_YET`). Every complaint
+names file and line. Nothing is ignored: a file becomes a whole `Scenario` or raises ScenarioError. It plays
+nothing.
+"""
+
+import datetime
+import pathlib
+import re
+from typing import Any
+
+import yaml
+from firmware.errors import ConfigError
+from firmware.policy import ALARMS, REASONS
+
+from firmware import config
+from host_sim.scenario import model
+from host_sim.scenario.model import US
+from host_sim.scenario.nodes import Entry, Reader, ScenarioError, compose, line_of, names
+
+__all__ = ["NOT_YET", "ScenarioError", "load", "parse"]
+
+# What the format knows and this world cannot play yet. Taking a name out is all it takes to let it through.
+NOT_YET = frozenset(
+    (
+        "card type classic",
+        "card type ntag424",
+        "card type desfire",
+        "magic",
+        "copy_of",
+        "several gates",
+        "site.rtc",
+        "network",
+        "office",
+        "clock_step",
+        "check.events",
+    )
+)
+
+TOP_KEYS = ("format", "title", "start", "site", "gates", "cards", "allow", "list", "steps")
+TOP_REQUIRED = ("format", "start", "steps")
+SITE_KEYS = (
+    "utc_offset_min",
+    "min_tier",
+    "occupancy_max",
+    "opening_hours",
+    "presence_reset",
+    "repeat_s",
+    "companion_after_s",
+    "companions_max",
+    "passage_s",
+    "tailgate_s",
+    "pulse_ms",
+    "passage_sensor",
+    "rtc",
+    "classes",
+)
+CLASS_KEYS = (
+    "early_min",
+    "late_min",
+    "reentry_min",
+    "is_principal",
+    "needs_principal",
+    "counted",
+    "antipassback",
+    "exempt",
+    "slow",
+    "min_tier",
+    "staff_grace_h",
+)
+CARD_KEYS = ("uid", "type", "magic", "copy_of")
+RECORD_KEYS = ("card", "class", "from", "until", "party", "slow")
+EXPECT_KEYS = ("decision", "reason", "within_ms", "alarm")
+CHECK_KEYS = ("inside", "occupancy", "relay_pulses", "lane", "alarms", "events", "list_seq", "trusted_time")
+EVENT_KEYS = ("undelivered", "lost", "chain")
+NETWORK_KEYS = ("loss", "duplicate", "reorder", "latency_ms")
+OFFICE_CARD_ACTIONS = ("revoke", "return", "lost")
+OFFICE_ACTIONS = ("issue", *OFFICE_CARD_ACTIONS, "expire_list", "command")
+TIME_KEYS = ("at", "after")
+# The kinds of steps, and the keys that each takes beside its own name and the time.
+STEP_KEYS = {
+    "tap": ("dir", "hold", "expect", "gate"),
+    "pass": ("hold", "gate"),
+    "input": ("state", "gate"),
+    "office": (),
+    "network": ("gate",),
+    "power": ("clock", "cut_at", "gate"),
+    "clock_step": (),
+    "reader": ("dir", "gate"),
+    "check": ("gate",),
+}
+STEP_REQUIRED = {"tap": ("dir",), "input": ("state",), "reader": ("dir",)}
+
+DEFAULT_UTC_OFFSET_MIN = 420
+DEFAULT_TAP_HOLD_US = 400_000
+DEFAULT_PASS_HOLD_US = 300_000
+DEFAULT_LIST_LIFE_S = 86400
+_EPOCH = datetime.datetime(1970, 1, 1)
+_UID_BYTES = (4, 7, 10)
+_MAX_WINDOW_MIN = 0x7FFF  # 15 bits of a credential
+_MAX_PARTY = 0xFFFF  # 16 bits, 0 = none
+_REASON_NAMES = tuple(name for name in REASONS if name)
+_ALARM_NAMES = tuple(name for name in ALARMS if name)
+
+
+def load(path: str | pathlib.Path) -> model.Scenario:
+    """Read one scenario file; raises ScenarioError naming file and line."""
+    try:
+        text = pathlib.Path(path).read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ScenarioError(str(path), [(line, "not UTF-8 text")]) from None
+    except OSError as error:
+        raise ScenarioError(str(path), [(1, "cannot be read: %s" % (error.strerror or error))]) from None
+    return parse(text, str(path))
+
+
+def parse(text: str, file: str = "scenario") -> model.Scenario:
+    """Return the scenario written in the YAML `text`; raises ScenarioError with every complaint found."""
+    return _Parser(file).scenario(compose(file, text))
+
+
+class _Parser(Reader):
+    """One file on its way from nodes to values."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(file)
+        self.offset_min = DEFAULT_UTC_OFFSET_MIN
+        self.site: dict[str, Any] = {}
+        self.gates: tuple[str, ...] = ("A",)
+        self.cards: dict[str, model.Card] = {}
+        self.card_names: tuple[str, ...] = ()
+        self.class_names: tuple[str, ...] = model.BUILT_IN_CLASSES
+        self.powered: dict[str, bool] = {}
+        self.start = _EPOCH
+        self.previous = _EPOCH
+
+    def scenario(self, root: yaml.Node) -> model.Scenario:
+        """Return the whole file as a Scenario; raises ScenarioError."""
+        top = self.mapping(root, "the scenario", TOP_KEYS, TOP_REQUIRED)
+        if "format" in top:
+            value = self.integer(top["format"][1], "format")
+            if value is not None and value != 1:
+                self.error(top["format"][1], "format %d is not known (known: 1)" % value)
+        title = self.text(top["title"][1], "title") if "title" in top else ""
+        if title and "\n" in title.strip():
+            self.error(top["title"][1], "title must be one line")
+        if "site" in top:
+            self.read_site(top["site"][1])
+        start = self.date(top["start"][1], "start") if "start" in top else None
+        if "gates" in top:
+            self.read_gates(top["gates"][1])
+        if "cards" in top:
+            self.read_cards(top["cards"][1])
+        allow = self.read_allow(top["allow"][1]) if "allow" in top else ()
+        expires = self.read_list(top["list"][1]) if "list" in top else None
+        steps: tuple[model.Step, ...] = ()
+        if start is not None:
+            self.start = self.previous = start
+            if expires is None:
+                expires = start + datetime.timedelta(seconds=DEFAULT_LIST_LIFE_S)
+        if "steps" in top:
+            steps = self.read_steps(top["steps"][1])
+        if self.problems or start is None or expires is None:
+            raise ScenarioError(self.file, self.problems)
+        return model.Scenario(
+            file=self.file,
+            title=(title or "").strip(),
+            start_us=self.to_us(start),
+            utc_offset_min=self.offset_min,
+            site=self.site,
+            gates=self.gates,
+            cards=self.cards,
+            allow=allow,
+            list_expires_unix=self.to_us(expires) // US,
+            steps=steps,
+        )
+
+    def to_us(self, local: datetime.datetime) -> int:
+        """Return a local time as Unix microseconds."""
+        return (local - _EPOCH) // datetime.timedelta(microseconds=1) - self.offset_min * 60 * US
+
+    def not_yet(self, node: yaml.Node, name: str) -> None:
+        """Complain if the world cannot play `name` yet."""
+        if name in NOT_YET:
+            self.error(node, f"not supported yet: {name}")
+
+    # -- what is there at the start --
+
+    def read_site(self, node: yaml.Node) -> None:
+        entries = self.mapping(node, "site", SITE_KEYS)
+        lines = {"": node}
+        site: dict[str, Any] = {}
+        for name, (key_node, value_node) in entries.items():
+            lines[name] = key_node
+            if name == "classes":
+                site[name] = self.read_classes(value_node, lines)
+            elif name == "utc_offset_min":
+                offset = self.integer(value_node, "site.utc_offset_min", -720, 840)
+                if offset is not None:
+                    self.offset_min = site[name] = offset
+            else:
+                site[name] = self.plain(value_node, "site." + name)
+        if "rtc" in site and site["rtc"] is not False:
+            self.not_yet(entries["rtc"][0], "site.rtc")
+        if self.problems:
+            return  # the config would complain about the same once more
+        try:
+            config.parse(dict(site, site="S", gate="A", board="esp32_devkitc"))
+        except ConfigError as error:
+            field = str(error.field)
+            while field and field not in lines:
+                field = field.rpartition(".")[0]
+            self.error(lines[field], f"site.{error}")
+        self.site = site
+
+    def read_classes(self, node: yaml.Node, lines: dict[str, yaml.Node]) -> dict[str, Any]:
+        classes: dict[str, Any] = {}
+        code = model.FIRST_FREE_CLASS_CODE
+        for name, (name_node, rules_node) in self.mapping(node, "site.classes").items():
+            what = "classes." + name
+            if not re.fullmatch("[a-z][a-z0-9_]*", name):
+                self.error(name_node, f"site.{what}: a class is named in small letters")
+            lines[what] = name_node
+            rules: dict[str, Any] = {}
+            for key, (key_node, value_node) in self.mapping(rules_node, "site." + what, CLASS_KEYS).items():
+                lines[what + "." + key] = key_node
+                if key == "antipassback":  # `off` is a word here, not a boolean
+                    rules[key] = self.text(value_node, f"site.{what}.{key}")
+                else:
+                    rules[key] = self.plain(value_node, f"site.{what}.{key}")
+            if name not in model.BUILT_IN_CLASSES:
+                if code > model.LAST_CLASS_CODE:
+                    self.error(name_node, "site.classes: more than %d classes" % model.LAST_CLASS_CODE)
+                rules["code"] = code
+                code += 1
+                self.class_names += (name,)
+            classes[name] = rules
+        return classes
+
+    def read_gates(self, node: yaml.Node) -> None:
+        gates: list[str] = []
+        for entry in self.sequence(node, "gates"):
+            name = self.text(entry, "gates: a gate")
+            if name is None:
+                continue
+            if not re.fullmatch("[A-Za-z0-9_-]{1,12}", name):
+                self.error(entry, f"gates: `{name}` is not a gate's name (1 to 12 letters, digits, - or _)")
+            elif name in gates:
+                self.error(entry, f"gates: `{name}` is given twice")
+            else:
+                gates.append(name)
+        if not gates:
+            self.error(node, "gates: at least one is needed")
+            return
+        if len(gates) > 1:
+            self.not_yet(node, "several gates")
+        self.gates = tuple(gates)
+
+    def read_cards(self, node: yaml.Node) -> None:
+        entries = self.mapping(node, "cards")
+        self.card_names = tuple(entries)
+        for name, (_, value_node) in entries.items():
+            what = "cards." + name
+            keys = self.mapping(value_node, what, CARD_KEYS, ("uid",))
+            uid = self.read_uid(keys["uid"][1], what + ".uid") if "uid" in keys else None
+            kind: str | None = "uid"
+            if "type" in keys:
+                kind = self.choice(keys["type"][1], what + ".type", model.CARD_TYPES, "card type")
+                self.not_yet(keys["type"][0], f"card type {kind}")
+            magic = self.boolean(keys["magic"][1], what + ".magic") if "magic" in keys else False
+            copy_of = None
+            if "copy_of" in keys:
+                copy_of = self.choice(keys["copy_of"][1], what + ".copy_of", self.card_names, "card")
+                self.not_yet(keys["copy_of"][0], "copy_of")
+                if copy_of == name:
+                    self.error(keys["copy_of"][1], what + ".copy_of: a card is no copy of itself")
+            if magic:
+                self.not_yet(keys["magic"][0], "magic")
+            if uid is not None and kind is not None:
+                self.cards[name] = model.Card(name, uid, kind, bool(magic), copy_of)
+
+    def read_uid(self, node: yaml.Node, what: str) -> bytes | None:
+        value = self.text(node, what)
+        if value is None:
+            return None
+        if not re.fullmatch("(?:[0-9A-Fa-f]{2})+", value):
+            self.error(node, f"{what}: `{value}` is not a card number in hexadecimal")
+        elif len(value) // 2 not in _UID_BYTES:
+            self.error(node, "%s: %d bytes; a card number has 4, 7 or 10" % (what, len(value) // 2))
+        else:
+            return bytes.fromhex(value)
+        return None
+
+    def read_allow(self, node: yaml.Node) -> tuple[model.Record, ...]:
+        records: list[model.Record] = []
+        listed: set[bytes] = set()
+        for entry in self.sequence(node, "allow"):
+            record = self.read_record(entry, "allow")
+            if record is None:
+                continue
+            uid = self.cards[record.card].uid if record.card in self.cards else None
+            if uid in listed:
+                self.error(entry, f"allow: card `{record.card}` is listed twice")
+            elif uid is not None:
+                listed.add(uid)
+            records.append(record)
+        return tuple(records)
+
+    def read_record(self, node: yaml.Node, what: str) -> model.Record | None:
+        before = len(self.problems)
+        keys = self.mapping(node, what, RECORD_KEYS, ("card", "class"))
+        card = self.card(keys["card"][1], what + ": card") if "card" in keys else None
+        cls = (
+            self.choice(keys["class"][1], what + ": class", self.class_names, "class")
+            if "class" in keys
+            else None
+        )
+        begin = self.minute(keys["from"][1], what + ": from") if "from" in keys else None
+        end = self.minute(keys["until"][1], what + ": until") if "until" in keys else None
+        if ("from" in keys) != ("until" in keys):
+            self.error(node, f"{what}: a window needs both `from` and `until`")
+        elif begin is not None and end is not None:
+            length = (end - begin) // datetime.timedelta(minutes=1)
+            if length <= 0:
+                self.error(keys["until"][1], f"{what}: the window ends before it starts")
+            elif length > _MAX_WINDOW_MIN:
+                self.error(keys["until"][1], "%s: a window is at most %d minutes" % (what, _MAX_WINDOW_MIN))
+        party = self.integer(keys["party"][1], what + ": party", 1, _MAX_PARTY) if "party" in keys else 0
+        slow = self.boolean(keys["slow"][1], what + ": slow") if "slow" in keys else False
+        if len(self.problems) != before or card is None or cls is None:
+            return None
+        from_unix = None if begin is None else self.to_us(begin) // US
+        until_unix = None if end is None else self.to_us(end) // US
+        return model.Record(card, cls, from_unix, until_unix, party or 0, bool(slow))
+
+    def read_list(self, node: yaml.Node) -> datetime.datetime | None:
+        keys = self.mapping(node, "list", ("expires",), ("expires",))
+        return self.date(keys["expires"][1], "list.expires") if "expires" in keys else None
+
+    def card(self, node: yaml.Node, what: str) -> str | None:
+        """Return the name of a card that exists."""
+        value = self.text(node, what)
+        if value is None or value in self.card_names:
+            return value
+        self.error(node, f"{what}: unknown card `{value}`")
+        return None
+
+    # -- the timeline --
+
+    def read_steps(self, node: yaml.Node) -> tuple[model.Step, ...]:
+        self.powered = dict.fromkeys(self.gates, True)
+        entries = self.sequence(node, "steps")
+        if not entries and isinstance(node, yaml.SequenceNode):
+            self.error(node, "steps: at least one is needed")
+        steps = [self.read_step(entry, number) for number, entry in enumerate(entries, 1)]
+        return tuple(step for step in steps if step is not None)
+
+    def read_step(self, node: yaml.Node, number: int) -> model.Step | None:
+        what = "step %d" % number
+        if not isinstance(node, yaml.MappingNode):
+            self.error(node, f"{what} must be a mapping (key: value)")
+            return None
+        present = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        kinds = [kind for kind in STEP_KEYS if kind in present]
+        if len(kinds) != 1:
+            known = (*TIME_KEYS, *STEP_KEYS, "dir", "hold", "expect", "gate", "state", "clock", "cut_at")
+            self.mapping(node, what, known)
+            text = (
+                f"is two steps in one: {names(kinds)}"
+                if kinds
+                else f"does nothing: name one of {names(STEP_KEYS)}"
+            )
+            self.error(node, f"{what} {text}")
+            return None
+        kind = kinds[0]
+        before = len(self.problems)
+        keys = self.mapping(
+            node, f"{what} ({kind})", (kind, *TIME_KEYS, *STEP_KEYS[kind]), STEP_REQUIRED.get(kind, ())
+        )
+        moment = self.read_time(node, keys, what)
+        self.not_yet(node, kind)
+        gate = self.choice(keys["gate"][1], what + ": gate", self.gates, "gate") if "gate" in keys else None
+        values = getattr(self, "read_" + kind)(keys, what, gate)
+        if len(self.problems) != before or moment is None or values is None:
+            return None
+        shape, fields = values
+        return shape(number=number, line=line_of(node), at_us=self.to_us(moment), gate=gate, **fields)
+
+    def read_time(self, node: yaml.Node, keys: dict[str, Entry], what: str) -> datetime.datetime | None:
+        if ("at" in keys) == ("after" in keys):
+            fault = "both `at` and `after`" if "at" in keys else "neither `at` nor `after`"
+            self.error(node, f"{what} has {fault}")
+            return None
+        if "after" in keys:
+            delay = self.duration_us(keys["after"][1], what + ": after")
+            if delay is None:
+                return None
+            moment = self.previous + datetime.timedelta(microseconds=delay)
+        else:
+            moment = self.moment(keys["at"][1], what + ": at", self.previous.date())
+            if moment is None:
+                return None
+            if moment < self.previous:
+                written = keys["at"][1].value
+                since = "the start" if self.previous == self.start else "the step before"
+                since += " ({})".format(self.previous.isoformat(sep=" ", timespec="milliseconds"))
+                self.error(keys["at"][1], f"{what}: at `{written}` is before {since}: time never runs back")
+                return None
+        self.previous = moment
+        return moment
+
+    def hold(self, keys: dict[str, Entry], what: str, default_us: int) -> int | None:
+        if "hold" not in keys:
+            return default_us
+        return self.duration_us(keys["hold"][1], what + ": hold", positive=True)
+
+    def direction(self, keys: dict[str, Entry], what: str) -> str | None:
+        if "dir" not in keys:
+            return None
+        return self.choice(keys["dir"][1], what + ": dir", model.DIRECTIONS, "direction")
+
+    def read_tap(self, keys: dict[str, Entry], what: str, gate: str | None):
+        node = keys["tap"][1]
+        if isinstance(node, yaml.SequenceNode):
+            cards = [self.card(entry, what + ": tap") for entry in node.value]
+            if not cards:
+                self.error(node, f"{what}: tap: at least one card is needed")
+            if len(set(cards)) != len(cards):
+                self.error(node, f"{what}: tap: a card is named twice")
+        else:
+            cards = [self.card(node, what + ": tap")]
+        expect = self.read_expect(keys["expect"][1], what + ": expect") if "expect" in keys else None
+        return model.Tap, {
+            "cards": tuple(cards),
+            "direction": self.direction(keys, what),
+            "hold_us": self.hold(keys, what, DEFAULT_TAP_HOLD_US),
+            "expect": expect,
+        }
+
+    def read_expect(self, node: yaml.Node, what: str) -> model.Expect:
+        keys = self.mapping(node, what, EXPECT_KEYS)
+        if not keys and isinstance(node, yaml.MappingNode):
+            self.error(node, f"{what} asks for nothing")
+        values: dict[str, Any] = {}
+        if "decision" in keys:
+            values["decision"] = self.choice(
+                keys["decision"][1], what + ": decision", model.DECISIONS, "decision"
+            )
+        if "reason" in keys:
+            values["reason"] = self.choice(keys["reason"][1], what + ": reason", _REASON_NAMES, "reason")
+        if "within_ms" in keys:
+            values["within_ms"] = self.integer(keys["within_ms"][1], what + ": within_ms", 1)
+        if "alarm" in keys:
+            values["alarm"] = self.choice(keys["alarm"][1], what + ": alarm", _ALARM_NAMES, "alarm")
+        return model.Expect(**values)
+
+    def read_pass(self, keys: dict[str, Entry], what: str, gate: str | None):
+        return model.Pass, {
+            "direction": self.choice(keys["pass"][1], what + ": pass", model.DIRECTIONS, "direction"),
+            "hold_us": self.hold(keys, what, DEFAULT_PASS_HOLD_US),
+        }
+
+    def read_input(self, keys: dict[str, Entry], what: str, gate: str | None):
+        name = self.choice(keys["input"][1], what + ": input", model.INPUTS, "input")
+        on = self.boolean(keys["state"][1], what + ": state (on, off)") if "state" in keys else None
+        return model.Input, {"name": name, "on": on}
+
+    def read_office(self, keys: dict[str, Entry], what: str, gate: str | None):
+        what += ": office"
+        acts = self.mapping(keys["office"][1], what, OFFICE_ACTIONS)
+        if len(acts) != 1:
+            self.error(keys["office"][1], f"{what}: exactly one of {names(OFFICE_ACTIONS)}")
+            return None
+        action, (_, node) = next(iter(acts.items()))
+        values: dict[str, Any] = {"action": action}
+        if action == "issue":
+            values["record"] = self.read_record(node, what + ": issue")
+        elif action == "expire_list":
+            if self.boolean(node, what + ": expire_list") is False:
+                self.error(node, what + ": expire_list: only `true` means something")
+        elif action == "command":
+            command = self.mapping(node, what + ": command", ("mode",), ("mode",))
+            if "mode" in command:
+                values["mode"] = self.choice(command["mode"][1], what + ": mode", model.MODES, "mode")
+        else:
+            values["card"] = self.card(node, f"{what}: {action}")
+        return model.Office, values
+
+    def read_network(self, keys: dict[str, Entry], what: str, gate: str | None):
+        node = keys["network"][1]
+        what += ": network"
+        if not isinstance(node, yaml.MappingNode):
+            word = self.choice(node, what, ("down", "up"))
+            return model.Network, {"up": word == "up"}
+        values: dict[str, Any] = {"up": True}
+        for name, (_, value_node) in self.mapping(node, what, NETWORK_KEYS).items():
+            high = None if name == "latency_ms" else 1
+            value = self.number(value_node, f"{what}: {name}", 0, high)
+            values[name] = 0.0 if value is None else float(value)
+        return model.Network, values
+
+    def read_power(self, keys: dict[str, Entry], what: str, gate: str | None):
+        node = keys["power"][1]
+        word = node.value.lower() if isinstance(node, yaml.ScalarNode) else ""
+        if word == "cut":
+            on = False
+        elif word in ("on", "true", "yes"):
+            on = True
+        else:
+            self.error(node, f"{what}: power must be cut or on")
+            return None
+        values: dict[str, Any] = {"on": on}
+        if on and "clock" not in keys:
+            self.error(node, f"{what}: power: on needs `clock` (kept or lost)")
+        if not on and "clock" in keys:
+            self.error(keys["clock"][0], f"{what}: `clock` belongs to power: on")
+        if on and "cut_at" in keys:
+            self.error(keys["cut_at"][0], f"{what}: `cut_at` belongs to power: cut")
+        if "clock" in keys:
+            values["clock_kept"] = self.choice(keys["clock"][1], what + ": clock", ("kept", "lost")) == "kept"
+        if "cut_at" in keys:
+            values["cut_at"] = self.integer(keys["cut_at"][1], what + ": cut_at", 1)
+        for name in self.gates if gate is None else (gate,):
+            if name in self.powered and self.powered[name] == on:
+                self.error(node, "{}: power is {} already".format(what, "on" if on else "cut"))
+            self.powered[name] = on
+        return model.Power, values
+
+    def read_clock_step(self, keys: dict[str, Entry], what: str, gate: str | None):
+        value = self.number(keys["clock_step"][1], what + ": clock_step (seconds)")
+        return model.ClockStep, {"seconds": 0.0 if value is None else float(value)}
+
+    def read_reader(self, keys: dict[str, Entry], what: str, gate: str | None):
+        word = self.choice(keys["reader"][1], what + ": reader", ("dead", "ok"))
+        return model.Reader, {"direction": self.direction(keys, what), "dead": word == "dead"}
+
+    def read_check(self, keys: dict[str, Entry], what: str, gate: str | None):
+        what += ": check"
+        node = keys["check"][1]
+        asked = self.mapping(node, what, CHECK_KEYS)
+        if not asked and isinstance(node, yaml.MappingNode):
+            self.error(node, f"{what} asks for nothing")
+        values: dict[str, Any] = {}
+        for name, (key_node, value_node) in asked.items():
+            self.not_yet(key_node, "check." + name)
+            values[name] = getattr(self, "check_" + name)(value_node, f"{what}: {name}")
+        return model.Check, values
+
+    def check_inside(self, node: yaml.Node, what: str):
+        return tuple(self.card(entry, what) for entry in self.sequence(node, what))
+
+    def check_occupancy(self, node: yaml.Node, what: str):
+        return self.integer(node, what, 0)
+
+    def check_relay_pulses(self, node: yaml.Node, what: str):
+        asked = self.mapping(node, what, model.DIRECTIONS)
+        if not asked and isinstance(node, yaml.MappingNode):
+            self.error(node, f"{what} asks for nothing")
+        return {name: self.integer(value, f"{what}: {name}", 0) for name, (_, value) in asked.items()}
+
+    def check_lane(self, node: yaml.Node, what: str):
+        return self.choice(node, what, model.LANES, "state")
+
+    def check_alarms(self, node: yaml.Node, what: str):
+        return tuple(self.choice(entry, what, _ALARM_NAMES, "alarm") for entry in self.sequence(node, what))
+
+    def check_events(self, node: yaml.Node, what: str):
+        values: dict[str, Any] = {}
+        for name, (_, value_node) in self.mapping(node, what, EVENT_KEYS).items():
+            if name == "chain":
+                values[name] = self.choice(value_node, what + ": chain", ("ok",))
+            else:
+                values[name] = self.integer(value_node, f"{what}: {name}", 0)
+        return values
+
+    def check_list_seq(self, node: yaml.Node, what: str):
+        return self.integer(node, what, 0)
+
+    def check_trusted_time(self, node: yaml.Node, what: str):
+        return self.boolean(node, what)

@@ -1,0 +1,171 @@
+"""What a scenario file says, as values.
+
+Owns the shapes that `format` fills and `runner` plays. Times are Unix microseconds (UTC) unless the name says
+otherwise; it knows no YAML and no hardware.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+US = 1_000_000
+DIRECTIONS = ("in", "out")
+DECISIONS = ("grant", "deny", "ignore", "none")
+LANES = ("locked", "open_in", "open_out", "free", "fault")
+INPUTS = ("fire", "guard_in", "guard_out", "tamper")
+MODES = ("normal", "lockdown", "out_of_service", "free")
+CARD_TYPES = ("uid", "classic", "ntag424", "desfire")
+BUILT_IN_CLASSES = ("yellow", "green", "blue", "staff")  # codes 1..4 of a credential
+FIRST_FREE_CLASS_CODE = 5
+LAST_CLASS_CODE = 15
+
+
+@dataclass(frozen=True)
+class Card:
+    """A piece of plastic. `copy_of` names the card whose number it carries, never its keys."""
+
+    name: str
+    uid: bytes
+    type: str = "uid"
+    magic: bool = False
+    copy_of: str | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of the office's list; without a window (Unix seconds) it is untimed."""
+
+    card: str
+    cls: str
+    from_unix: int | None = None
+    until_unix: int | None = None
+    party: int = 0
+    slow: bool = False
+
+
+@dataclass(frozen=True)
+class Expect:
+    """What must come of a tap; None = not asked."""
+
+    decision: str | None = None
+    reason: str | None = None
+    within_ms: int | None = None
+    alarm: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One entry of the timeline: `number` from 1, `line` in the file; `gate` None = as the kind says."""
+
+    number: int
+    line: int
+    at_us: int
+    gate: str | None
+
+
+@dataclass(frozen=True)
+class Tap(Step):
+    """Cards enter the field of one reader, stay `hold_us`, and leave."""
+
+    cards: tuple[str, ...]
+    direction: str
+    hold_us: int
+    expect: Expect | None
+
+
+@dataclass(frozen=True)
+class Pass(Step):
+    """Somebody walks through: the direction's passage sensor is on for `hold_us`."""
+
+    direction: str
+    hold_us: int
+
+
+@dataclass(frozen=True)
+class Input(Step):
+    """An input changes."""
+
+    name: str
+    on: bool
+
+
+@dataclass(frozen=True)
+class Office(Step):
+    """The office acts: `action` is issue, revoke, return, lost, expire_list or command."""
+
+    action: str
+    card: str | None = None
+    record: Record | None = None
+    mode: str | None = None
+
+
+@dataclass(frozen=True)
+class Network(Step):
+    """The link between office and gates."""
+
+    up: bool
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    latency_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class Power(Step):
+    """Power goes (`cut_at` = inside the N-th flash operation from here) or comes back (`clock_kept`)."""
+
+    on: bool
+    clock_kept: bool = True
+    cut_at: int | None = None
+
+
+@dataclass(frozen=True)
+class ClockStep(Step):
+    """SNTP steps by `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Reader(Step):
+    """A reader chip stops answering, or answers again."""
+
+    direction: str
+    dead: bool
+
+
+@dataclass(frozen=True)
+class Check(Step):
+    """What must be true at this instant; None = not asked. `inside` holds card names."""
+
+    inside: tuple[str, ...] | None = None
+    occupancy: int | None = None
+    relay_pulses: dict[str, int] | None = None
+    lane: str | None = None
+    alarms: tuple[str, ...] | None = None
+    events: dict[str, Any] | None = None
+    list_seq: int | None = None
+    trusted_time: bool | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One file. `site` holds the overrides of the site config with a code for every new class."""
+
+    file: str
+    title: str
+    start_us: int
+    utc_offset_min: int
+    site: dict[str, Any]
+    gates: tuple[str, ...]
+    cards: dict[str, Card]
+    allow: tuple[Record, ...]
+    list_expires_unix: int
+    steps: tuple[Step, ...] = field(default=())
+
+    def class_codes(self) -> dict[str, int]:
+        """Return the credential's class code of every class name of this site."""
+        codes = {name: code for code, name in enumerate(BUILT_IN_CLASSES, 1)}
+        for name, rules in self.site.get("classes", {}).items():
+            if "code" in rules:
+                codes[name] = rules["code"]
+        return codes
