@@ -10,8 +10,6 @@ import json
 import os
 import pathlib
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +17,7 @@ from typing import Any
 from host_sim import links
 from host_sim.hardware import Partition
 from host_sim.importer import ROOT
+from tools import mpy
 from tools import runtime as runtimes
 from tools.board import definition
 
@@ -74,7 +73,7 @@ def micropython() -> pathlib.Path:
 def compiled(folder: pathlib.Path) -> pathlib.Path:
     """Return a folder of the same name with every module of `folder` compiled by mpy-cross, made if needed.
 
-    Compiled folders are kept by content. Raises DeployError with the compiler's message.
+    Compiled folders are kept by content. Raises tools.mpy.CompileError.
     """
     main = folder / "main.py" if folder.name == "firmware" else None  # deployed as it is
     sources = sorted(p for p in folder.rglob("*.py") if p != main)
@@ -87,9 +86,7 @@ def compiled(folder: pathlib.Path) -> pathlib.Path:
     target.parent.parent.mkdir(parents=True, exist_ok=True)
     work = pathlib.Path(tempfile.mkdtemp(dir=target.parent.parent))
     for file in sources:
-        out = work / folder.name / file.relative_to(folder).with_suffix(".mpy")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        compile_module(file, out, file.relative_to(folder.parent).as_posix())
+        mpy.compile_file(file, work / folder.name / file.relative_to(folder).with_suffix(".mpy"))
     try:
         target.parent.mkdir(exist_ok=True)
         os.replace(work / folder.name, target)
@@ -98,14 +95,6 @@ def compiled(folder: pathlib.Path) -> pathlib.Path:
             raise  # else: somebody else was faster
     shutil.rmtree(work, ignore_errors=True)
     return target
-
-
-def compile_module(source: pathlib.Path, out: pathlib.Path, name: str) -> None:
-    """Compile one module as it is deployed. `name` appears in tracebacks. Raises DeployError."""
-    command = [sys.executable, "-m", "mpy_cross", "-O2", "-s", name, "-o", str(out), str(source)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise DeployError(f"{source}: mpy-cross: {(run.stderr or run.stdout).strip().splitlines()[-1]}")
 
 
 def _cache() -> pathlib.Path:

@@ -46,7 +46,7 @@ class Gate:
         self.runtime = runtime
         self.timeline = timeline
         self.charges = charges
-        self.heap = heap
+        self._heap_size = heap
         self.console = ""  # what earlier boots printed
         self.due_us = NEVER  # time of the next operation; NEVER while off, booting or computing
         self.computing = False  # the interpreter runs and its next message is awaited
@@ -78,6 +78,7 @@ class Gate:
         true_us = (self._start_unix - EPOCH_2000) * 1_000_000
         self.hardware.rtc_offset_us = true_us if clock_kept else -self.timeline.now
         self.hardware.rtc_memory = rtcmem.pack(0, trusted) if clock_kept else b""
+        self.hardware.power_on()
         self.hardware.tell("power", on=True)
         self._start(PWRON)
 
@@ -103,7 +104,7 @@ class Gate:
         self._boot = None
         if self.runtime == "micropython":
             program = deploy.micropython()
-            self._link = links.MicroPythonLink(program, self._path, self.home, self.heap)
+            self._link = links.MicroPythonLink(program, self._path, self.home, self._heap_size)
         else:
             self._link = links.CPythonLink(self._path, self.home)
         self.computing = True

@@ -12,7 +12,9 @@ from typing import Any
 from firmware import records
 from host_sim.cards import Field
 from host_sim.chips.mfrc522 import MFRC522
-from host_sim.chips.nor_flash import PROFILES, NorFlash
+from host_sim.chips.nor_flash import SLOW, NorFlash
+from host_sim.chips.nor_flash import TYPICAL as TYPICAL_FLASH
+from host_sim.chips.nor_flash import Profile as FlashProfile
 from host_sim.shims.device import _ops as ops
 from host_sim.timeline import Event, Timeline
 
@@ -31,11 +33,11 @@ class Charges:
     spi_us: int = 70
     grain_ms: int = 10
     boot_us: int = 1_500_000
-    flash: str = "typical"
+    flash: FlashProfile = TYPICAL_FLASH
 
 
 TYPICAL = Charges()
-WORST = Charges(wake_us=1000, sha_us=1000, aes_us=200, gc_us=30_000, spi_us=100, boot_us=2_500_000, flash="slow")
+WORST = Charges(wake_us=1000, sha_us=1000, aes_us=200, gc_us=30_000, spi_us=100, boot_us=2_500_000, flash=SLOW)
 
 
 class HardwareError(Exception):
@@ -89,7 +91,7 @@ class Hardware:
         self.charges = charges
         self.nvs = dict(nvs)
         self.partitions = partitions
-        self.flash = NorFlash(flash_size, profile=PROFILES[charges.flash])
+        self.flash = NorFlash(flash_size, profile=charges.flash)
         self.observers: list[Callable[[int, str, dict[str, Any]], None]] = []
         self.fields = {direction: Field(timeline) for direction in DIRECTIONS}
         self.chips = {direction: MFRC522(timeline, self.fields[direction]) for direction in DIRECTIONS}
@@ -156,6 +158,10 @@ class Hardware:
         """Return the level of the relay output `direction`."""
         return self._level(self._pins[self.board[f"RELAY_{direction.upper()}"]])
 
+    def power_on(self) -> None:
+        """Supply the board: the flash answers again."""
+        self.flash.power_on()
+
     def power_off(self) -> None:
         """Let everything that needs power fall: outputs, chips, channels, watchdog."""
         self.reset_peripherals()
@@ -194,7 +200,7 @@ class Hardware:
     def image(self, label: str) -> bytes:
         """Return what is on flash in the partition `label`, without cost."""
         partition = self.partition(label)
-        return bytes(self.flash.data[partition.offset : partition.offset + partition.size])
+        return self.flash.contents()[partition.offset : partition.offset + partition.size]
 
     def tell(self, kind: str, **fields: Any) -> None:
         """Tell the observers that something happened now."""

@@ -36,8 +36,8 @@ class Importer:
         self._path = list(path)
         self._home = home
         self._write = write
-        self.modules: dict[str, types.ModuleType] = {"_link": link, "sys": self._sys(), "os": self._os()}
-        self.modules["io"] = types.ModuleType("io")
+        self.modules: dict[str, types.ModuleType] = {"_link": link, "io": types.ModuleType("io")}
+        self.modules.update(sys=self._sys(), os=self._os())
         self.modules["io"].__dict__.update(BytesIO=io.BytesIO, StringIO=io.StringIO)
         self._builtins = dict(vars(builtins))
         self._builtins.update(__import__=self._import, open=self._open, print=self._print)
