@@ -1,0 +1,1 @@
+"""Tests: `portable` runs on every runtime, `host` on CPython."""

@@ -1,0 +1,99 @@
+"""Sets up every test run: portable tests, seed and counts, and what happens where a program is missing."""
+
+import os
+import shutil
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+import host_sim  # noqa: F401  # pyright: ignore[reportUnusedImport]  (puts `micropython` in reach)
+from tests import counts
+from tests.portable_items import PORTABLE, RUNTIMES_KEY, PortableFile, Runtimes
+from tools.runtime import RuntimeSettingError, micropython
+
+hypothesis.settings.register_profile(
+    "pinter",
+    max_examples=counts.EXAMPLES,
+    deadline=None,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("pinter")
+
+
+def has_micropython() -> bool:
+    """Return True if tests may start a MicroPython; RUNTIME=cpython in the environment forbids it."""
+    return os.environ.get("RUNTIME") != "cpython" and micropython() is not None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Fix the seed; refuse to start without MicroPython unless that was asked for."""
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(counts.SEED)
+    runtime = os.environ.get("RUNTIME", "")
+    if runtime not in ("", "cpython"):
+        raise pytest.UsageError("RUNTIME=%s: only RUNTIME=cpython is a choice for tests" % runtime)
+    try:
+        found = micropython()
+    except RuntimeSettingError as error:
+        raise pytest.UsageError(str(error)) from error
+    if found is None and runtime != "cpython":
+        raise pytest.UsageError(
+            "there is no MicroPython on this machine: set MICROPYTHON=/path/to/micropython, or "
+            "RUNTIME=cpython to run only the tests that need none"
+        )
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Prepare the runtimes of the portable tests; nothing is compiled before the first of them runs."""
+    factory: pytest.TempPathFactory = session.config._tmp_path_factory  # pyright: ignore[reportAttributeAccessIssue]
+    session.config.stash[RUNTIMES_KEY] = Runtimes(factory.getbasetemp() / "portable")
+
+
+def pytest_report_header() -> list[str]:
+    """Say which counts, seed and MicroPython this run has."""
+    return [counts.describe(), "micropython: %s" % (micropython() if has_micropython() else "none")]
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect files of tests/portable without importing them."""
+    if module_path.is_relative_to(PORTABLE):
+        return PortableFile.from_parent(parent, path=module_path)
+    return None
+
+
+def missing(item: pytest.Item) -> str | None:
+    """Return what `item` needs and this machine has not, in words, or None."""
+    for marker in item.iter_markers("requires_program"):
+        name = marker.args[0]
+        if shutil.which(name) is None:
+            return "needs the program %s (Debian package %s)" % (name, marker.kwargs.get("package", name))
+    if item.get_closest_marker("requires_micropython") and not has_micropython():
+        return "needs MicroPython"
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put every test that needs a program of the distribution into the group `system`."""
+    for item in items:
+        if item.get_closest_marker("requires_program"):
+            item.add_marker("system")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Do not run a test whose program is missing, and say so; where CI is set, that is a failure."""
+    reason = missing(item)
+    if reason is None:
+        return
+    if os.environ.get("CI") == "true" and os.environ.get("RUNTIME") != "cpython":
+        pytest.fail("CI must have everything: this test %s" % reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests did not run; the list of reasons stands above."""
+    left_out = len(terminalreporter.stats.get("skipped", []))
+    if left_out:
+        terminalreporter.write_line("%d tests did not run (see the reasons above)" % left_out, yellow=True)
