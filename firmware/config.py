@@ -1,0 +1,247 @@
+"""Validation of the provisioned config: from parsed JSON to a Site, every error naming its field.
+
+Owns the keys, their limits and their defaults, and the rules of each card class as data. It reads no file and
+decides nothing. Imported at boot, used once, released.
+"""
+
+from .errors import ConfigError
+from .records import TIERS
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_ANTIPASSBACK = ("hard", "soft", "off")
+_YEAR_MIN = 527040
+_REQUIRED = ("required",)
+_CODES = 16
+
+PLACES = ("waiting_room", "desk", "passport_lockers", "exit_desk")
+
+
+class Site:
+    """The settings of one gate, as attributes.
+
+    site, gate, board: str. utc_offset_min, poll_ms, positions_max, gates (at this site), pulse_ms,
+    companion_after_s, companions_max: int. repeat_s, passage_s, tailgate_s: int or float. passage_sensor, rtc: bool.
+    min_tier: index into records.TIERS. occupancy_max: int or None. opening_hours: None, or seven rows from Monday, each
+    (open, close) in minutes of the local day or None = closed. presence_reset: minutes of the local day or None.
+    classes: 16 ClassRule or None, index = class code. places: {place: (Indonesian, English)} for those of PLACES
+    that the config names.
+    """
+
+    def class_code(self, name: str) -> int:
+        """Return the code of the class `name`, 0 if there is none."""
+        for code, rule in enumerate(self.classes):
+            if rule and rule.name == name:
+                return code
+        return 0
+
+
+class ClassRule:
+    """The rules of one class, as attributes: name, code, early_min, late_min, reentry_min (minutes),
+    is_principal, needs_principal, counted, exempt, slow (bool), antipassback ("hard", "soft" or "off"), min_tier (index
+    into records.TIERS; the site's unless the class has its own), staff_grace_h (hours, used for exempt classes)."""
+
+
+def parse(obj) -> "Site":
+    """Return the Site that the parsed JSON object `obj` describes.
+
+    Raise ConfigError(field, text) for a missing, unknown or wrong key; `field` is a dotted path such as
+    "classes.orange.early_min". `site`, `gate` and `board` are required, all other keys have defaults.
+    """
+    site = Site()
+    _fill(site, "", obj, KEYS)
+    site.classes = _classes(obj.get("classes", {}), site.min_tier)
+    site.places = {}
+    for place in PLACES:
+        if place in obj:
+            site.places[place] = _place(place, obj[place])
+    return site
+
+
+def _fill(target, path, obj, keys, extra=None):
+    """Set an attribute of `target` for each row of `keys` from `obj` or its default."""
+    if not isinstance(obj, dict):
+        raise ConfigError(path[:-1] or "config", "must be an object")
+    known = [row[0] for row in keys]
+    for key in sorted([str(k) for k in obj]):
+        if key not in known and key not in PLACES + ("classes",) or path and key not in known:
+            raise ConfigError(path + key, "unknown key")
+    for row in keys:
+        key, default, check = row[:3]
+        value = obj.get(key, (extra or {}).get(key, default))
+        if value is _REQUIRED:
+            raise ConfigError(path + key, "is missing")
+        setattr(target, key, value if key not in obj else check(path + key, value, *row[3:]))
+
+
+def _error(field, text):
+    raise ConfigError(field, text)
+
+
+def _whole(field, value, low, high):
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        _error(field, "must be a whole number from %d to %d" % (low, high))
+    return value
+
+
+def _number(field, value, low, high):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        _error(field, "must be a number from %d to %d" % (low, high))
+    return value
+
+
+def _optional_whole(field, value, low, high):
+    return None if value is None else _whole(field, value, low, high)
+
+
+def _flag(field, value):
+    if not isinstance(value, bool):
+        _error(field, "must be true or false")
+    return value
+
+
+def _choice(field, value, choices):
+    if value not in choices:
+        _error(field, "must be one of " + ", ".join(choices))
+    return value
+
+
+def _tier(field, value):
+    return TIERS.index(_choice(field, value, TIERS))
+
+
+def _name(field, value, longest=12):
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        _error(field, "must be a name of 1 to %d characters" % longest)
+    for c in value:
+        if not ("a" <= c <= "z" or "A" <= c <= "Z" or "0" <= c <= "9" or c in "-_"):
+            _error(field, "may hold letters, digits, - and _ only")
+    return value
+
+
+def _time(field, value):
+    """Return the minutes of "HH:MM", 00:00 to 24:00."""
+    if isinstance(value, str) and len(value) == 5 and value[2] == ":":
+        digits = value[:2] + value[3:]
+        if all("0" <= c <= "9" for c in digits):
+            minutes = int(value[:2]) * 60 + int(value[3:])
+            if int(value[3:]) < 60 and minutes <= 1440:
+                return minutes
+    _error(field, 'must be a time like "07:30"')
+
+
+def _reset(field, value):
+    return None if value is None else _time(field, value) % 1440
+
+
+def _hours(field, value):
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        _error(field, "must be null or an object of days")
+    for day in sorted([str(d) for d in value]):
+        if day not in _DAYS:
+            _error(field + "." + day, "unknown day")
+    return tuple([_day(field + "." + day, value.get(day)) for day in _DAYS])
+
+
+def _day(field, value):
+    if value is None:
+        return None
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        _error(field, 'must be [opening, closing] like ["07:30", "16:00"]')
+    opens, closes = _time(field, value[0]), _time(field, value[1])
+    if opens >= closes:
+        _error(field, "must close later than it opens")
+    return opens, closes
+
+
+def _place(field, value):
+    if isinstance(value, str):
+        value = {"id": value, "en": value}
+    if not isinstance(value, dict) or sorted(value) != ["en", "id"]:
+        _error(field, 'must be a text or {"id": ..., "en": ...}')
+    for text in value.values():
+        if not isinstance(text, str) or not 0 < len(text) <= 40:
+            _error(field, "must be a text of 1 to 40 characters")
+    return value["id"], value["en"]
+
+
+def _classes(obj, min_tier):
+    if not isinstance(obj, dict):
+        _error("classes", "must be an object")
+    rules = [None] * _CODES
+    for name, code, own in CLASSES:
+        rules[code] = _rule(name, code, obj.get(name, {}), own, min_tier)
+    fixed = [row[0] for row in CLASSES]
+    for name in sorted([str(n) for n in obj]):
+        if name in fixed:
+            continue
+        path = "classes." + _name("classes." + name, name, 16)
+        if not isinstance(obj[name], dict):
+            _error(path, "must be an object")
+        if "code" not in obj[name]:
+            _error(path + ".code", "is missing")
+        code = _whole(path + ".code", obj[name]["code"], len(CLASSES) + 1, _CODES - 1)
+        if rules[code]:
+            _error(path + ".code", "is already the code of " + rules[code].name)
+        rules[code] = _rule(name, code, obj[name], {}, min_tier)
+    return tuple(rules)
+
+
+def _rule(name, code, obj, own, min_tier):
+    rule = ClassRule()
+    _fill(rule, "classes." + name + ".", obj, CLASS_KEYS, own)
+    rule.name = name
+    if rule.code and rule.code != code:
+        _error("classes." + name + ".code", "must be %d" % code)
+    rule.code = code
+    if rule.min_tier is None:
+        rule.min_tier = min_tier
+    return rule
+
+
+# Rows of (key, default, check, limits...). The default is the parsed value.
+KEYS = (
+    ("site", _REQUIRED, _name),
+    ("gate", _REQUIRED, _name),
+    ("board", _REQUIRED, _name, 32),
+    ("gates", 1, _whole, 1, 255),
+    ("utc_offset_min", 420, _whole, -720, 840),
+    ("min_tier", 2, _tier),
+    ("occupancy_max", None, _optional_whole, 0, 10000),
+    ("opening_hours", None, _hours),
+    ("presence_reset", 0, _reset),
+    ("repeat_s", 2, _number, 0, 60),
+    ("companion_after_s", 120, _whole, 0, 3600),
+    ("companions_max", 1, _whole, 0, 100),
+    ("passage_s", 5, _number, 1, 120),
+    ("tailgate_s", 2, _number, 0, 60),
+    ("pulse_ms", 400, _whole, 100, 5000),
+    ("passage_sensor", True, _flag),
+    ("rtc", False, _flag),
+    ("poll_ms", 30, _whole, 10, 1000),
+    ("positions_max", 512, _whole, 16, 3000),
+)
+
+CLASS_KEYS = (
+    ("code", 0, _whole, 1, 15),
+    ("early_min", 15, _whole, 0, _YEAR_MIN),
+    ("late_min", 0, _whole, 0, _YEAR_MIN),
+    ("reentry_min", 240, _whole, 0, _YEAR_MIN),
+    ("is_principal", False, _flag),
+    ("needs_principal", False, _flag),
+    ("counted", True, _flag),
+    ("antipassback", "hard", _choice, _ANTIPASSBACK),
+    ("exempt", False, _flag),
+    ("slow", False, _flag),
+    ("min_tier", None, _tier),
+    ("staff_grace_h", 72, _whole, 0, 8760),
+)
+
+# Rows of (name, code, what differs from the defaults).
+CLASSES = (
+    ("yellow", 1, {"is_principal": True}),
+    ("green", 2, {"is_principal": True}),
+    ("blue", 3, {"needs_principal": True}),
+    ("staff", 4, {"counted": False, "antipassback": "soft", "exempt": True}),
+)
