@@ -19,7 +19,7 @@ _RMT_HZ = const(312500)
 
 
 class Hardware:
-    """What a gate is made of. Indexes 0 and 1 of `readers`, `relays`, `sensors`, `guards` are in and out."""
+    """What a gate is made of. Index 0 is in and 1 is out, for chips, readers, relays, sensors and guards."""
 
     def __init__(self, board):
         self.relays = tuple(_relay(number) for number in (board.RELAY_IN, board.RELAY_OUT))
@@ -33,44 +33,41 @@ class Hardware:
             mosi=Pin(board.SPI_MOSI),
             miso=Pin(board.SPI_MISO),
         )
-        self.readers = (
-            _reader(spi, board.READER_IN_CS, board.READER_IN_RST),
-            _reader(spi, board.READER_OUT_CS, board.READER_OUT_RST),
+        self.chips = (
+            MFRC522(spi, _output(board.READER_IN_CS, 1), _output(board.READER_IN_RST, 0)),
+            MFRC522(spi, _output(board.READER_OUT_CS, 1), _output(board.READER_OUT_RST, 0)),
         )
+        self.readers = (Scanner(self.chips[0]), Scanner(self.chips[1]))
         active = board.SENSOR_ACTIVE
         self.sensors = (_input(board.SENSOR_IN, active, False), _input(board.SENSOR_OUT, active, False))
         self.guards = (_input(board.GUARD_IN, 0, True), _input(board.GUARD_OUT, 0, True))
         self.fire = _input(board.FIRE, 1, False)  # normally closed to ground: a broken wire is fire
         self.tamper = _input(board.TAMPER, 1, False)
-        self.list = partition("list")
-        self.journal = partition("journal")
         self.rtc = RTC()
         self.make_watchdog = lambda timeout_ms: WDT(timeout=timeout_ms)
         self.reset_cause = reset_cause()
+
+    def partition(self, label: str):
+        """Return the data partition `label`. Raises ConfigError if the partition table has none."""
+        found = esp32.Partition.find(esp32.Partition.TYPE_DATA, label=label)
+        if not found:
+            raise ConfigError("partitions", "no partition '%s': flash the board again" % label)
+        return found[0]
+
+    def secret(self, name: str) -> bytes:
+        """Return the 32-byte key `name` from NVS. Raises ConfigError if it was never provisioned."""
+        key = bytearray(32)
+        try:
+            if esp32.NVS("pinter").get_blob(name, key) == len(key):
+                return bytes(key)
+        except OSError:
+            pass
+        raise ConfigError(name, "no key of 32 bytes in NVS: provision the board")
 
 
 def connect(board) -> "Hardware":
     """Return the hardware of `board`, a module of constants made from its board.toml."""
     return Hardware(board)
-
-
-def partition(label: str):
-    """Return the data partition `label`. Raises ConfigError if the partition table has none."""
-    found = esp32.Partition.find(esp32.Partition.TYPE_DATA, label=label)
-    if not found:
-        raise ConfigError("partitions", "no partition '%s': flash the board again" % label)
-    return found[0]
-
-
-def secret(name: str) -> bytes:
-    """Return the 32-byte key `name` from NVS. Raises ConfigError if it was never provisioned."""
-    key = bytearray(32)
-    try:
-        if esp32.NVS("pinter").get_blob(name, key) == len(key):
-            return bytes(key)
-    except OSError:
-        pass
-    raise ConfigError(name, "no key of 32 bytes in NVS: provision the board")
 
 
 def _output(number, level):
@@ -79,10 +76,6 @@ def _output(number, level):
 
 def _input(number, active, is_pulled_up):
     return Input(Pin(number, Pin.IN, Pin.PULL_UP) if is_pulled_up else Pin(number, Pin.IN), active)
-
-
-def _reader(spi, cs, rst):
-    return Scanner(MFRC522(spi, _output(cs, 1), _output(rst, 0)))
 
 
 def _relay(number):

@@ -31,7 +31,7 @@ class DeployError(Exception):
 @functools.cache
 def board(name: str) -> tuple[Mapping[str, Any], list[Partition], int]:
     """Return the constants of `board.py`, the partitions and the flash size in bytes of a board."""
-    found = definition.load(ROOT / "boards" / name / "board.toml")
+    found = definition.load(name)
     constants: dict[str, Any] = {}
     exec(definition.render_board_py(found), constants)
     partitions = [Partition(p.name, p.offset, p.size) for p in found.partitions]
@@ -51,10 +51,12 @@ def deploy(
     `config` may be text, to try a damaged one. `firmware`: another source folder than the project's.
     """
     source = firmware or ROOT / "firmware"
-    found = definition.load(ROOT / "boards" / board_name / "board.toml")
+    found = definition.load(board_name)
     shutil.copyfile(source / "main.py", home / "main.py")
     (home / "board.py").write_text(definition.render_board_py(found), encoding="utf-8")
-    (home / "config.json").write_text(config if isinstance(config, str) else json.dumps(config), encoding="utf-8")
+    (home / "config.json").write_text(
+        config if isinstance(config, str) else json.dumps(config), encoding="utf-8"
+    )
     if bundle is not None:
         (home / "list.bundle").write_bytes(bundle)
     if runtime == "cpython":

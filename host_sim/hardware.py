@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from firmware import records
-from host_sim.cards import Field
+from host_sim.cards.field import Field
 from host_sim.chips.mfrc522 import MFRC522
 from host_sim.chips.nor_flash import SLOW, NorFlash
 from host_sim.chips.nor_flash import TYPICAL as TYPICAL_FLASH
@@ -37,7 +37,9 @@ class Charges:
 
 
 TYPICAL = Charges()
-WORST = Charges(wake_us=1000, sha_us=1000, aes_us=200, gc_us=30_000, spi_us=100, boot_us=2_500_000, flash=SLOW)
+WORST = Charges(
+    wake_us=1000, sha_us=1000, aes_us=200, gc_us=30_000, spi_us=100, boot_us=2_500_000, flash=SLOW
+)
 
 
 class HardwareError(Exception):
@@ -106,7 +108,9 @@ class Hardware:
         self._chip_selects = {
             board[f"READER_{direction.upper()}_CS"]: self.chips[direction] for direction in DIRECTIONS
         }
-        self._resets = {board[f"READER_{direction.upper()}_RST"]: self.chips[direction] for direction in DIRECTIONS}
+        self._resets = {
+            board[f"READER_{direction.upper()}_RST"]: self.chips[direction] for direction in DIRECTIONS
+        }
         self._selected: list[MFRC522] = []
         for name in ("RELAY_IN", "RELAY_OUT", "LAMP_GREEN", "LAMP_RED", "BUZZER"):
             self._pins[board[name]].name = name.lower()
@@ -287,7 +291,9 @@ class Hardware:
     def _rmt_write(self, payload: bytes) -> bytes:
         channel = self._channel(payload[0])
         if channel.busy_until > self.timeline.now:
-            self.timeline.run_until(channel.busy_until)  # as on the chip: the call waits, and so does all of Python
+            self.timeline.run_until(
+                channel.busy_until
+            )  # as on the chip: the call waits, and so does all of Python
         at = self.timeline.now
         channel.events.clear()
         for ticks, level in struct.iter_unpack("<HB", payload[1:]):

@@ -1,0 +1,121 @@
+"""The one asyncio application: the tasks that poll readers, inputs and timers, each supervised.
+
+Owns what runs when. What it means is gate.py's affair: tasks never wait for each other, and nothing here decides.
+"""
+
+import asyncio
+import gc
+import sys
+import time
+
+from micropython import const
+
+from .errors import BusError
+from .gate import Gate
+from .health import Supervisor
+from .policy import DIRECTIONS
+
+_IO_MS = const(20)
+_SETTLE_POLLS = const(4)  # inputs settle before the gate looks at them
+_HOUSEKEEPING_MS = const(1000)
+_PROBE_TURNS = const(32)  # polls between two looks at a reader's health
+_COLLECT_TURNS = const(10)
+
+
+class App:
+    """The application of a gate; `run` never returns."""
+
+    def __init__(self, hardware):
+        self._hardware = hardware
+        self._gate = Gate(hardware)
+        self._supervisor = Supervisor(hardware.make_watchdog, self._on_fault)
+
+    async def run(self) -> None:
+        """Boot, start every task, and watch over them."""
+        for _ in range(_SETTLE_POLLS):
+            self._poll_inputs()
+            await asyncio.sleep_ms(_IO_MS)
+        self._gate.boot()
+        gc.collect()
+        self._supervisor.add("inputs", self._watch_inputs)
+        self._supervisor.add("reader in", lambda beat: self._read(0, beat))
+        self._supervisor.add("reader out", lambda beat: self._read(1, beat))
+        self._supervisor.add("housekeeping", self._keep_house)
+        await self._supervisor.watch()
+
+    def status(self) -> dict:
+        """Return the gate's report (gate.Gate.status)."""
+        return self._gate.status()
+
+    def let_go(self) -> None:
+        """Leave the board to a technician at the keyboard."""
+        self._supervisor.let_go()
+
+    async def _read(self, reader, beat):
+        """Poll one reader for ever, at a steady pace; a dead chip ends it, and the restart resets the chip."""
+        scanner, chip = self._hardware.readers[reader], self._hardware.chips[reader]
+        chip.start()
+        self._gate.end_alarm("reader_dead", reader + 1)
+        poll_ms = self._gate.site.poll_ms
+        due = time.ticks_add(time.ticks_ms(), poll_ms // 2 if reader else 0)  # the two take turns
+        turn = 0
+        while True:
+            beat()
+            late = time.ticks_diff(time.ticks_ms(), due)
+            due = time.ticks_add(due, poll_ms if late < poll_ms else late)
+            await asyncio.sleep_ms(max(0, time.ticks_diff(due, time.ticks_ms())))
+            uids = scanner.poll()
+            if uids is not None:
+                if scanner.arrived:
+                    self._gate.cards(reader, uids)
+                else:
+                    self._gate.present(reader, uids)
+            turn += 1
+            if turn == _PROBE_TURNS:
+                turn = 0
+                chip.probe()
+
+    async def _watch_inputs(self, beat):
+        """Feed sensors, buttons and contacts to the gate, and move relays, lane and lamps on."""
+        while True:
+            beat()
+            self._poll_inputs(self._gate.lane_event)
+            self._gate.tick()
+            for relay in self._hardware.relays:
+                relay.poll()
+            self._hardware.feedback.poll(time.ticks_ms())
+            await asyncio.sleep_ms(_IO_MS)
+
+    def _poll_inputs(self, on_event=None):
+        hardware = self._hardware
+        now_ms = time.ticks_ms()
+        for lane in (0, 1):
+            change = hardware.sensors[lane].poll(now_ms)
+            if change and on_event:
+                on_event(("sensor", DIRECTIONS[lane + 1], change > 0))
+            if hardware.guards[lane].poll(now_ms) > 0 and on_event:
+                on_event(("guard", DIRECTIONS[lane + 1]))
+        change = hardware.fire.poll(now_ms)
+        if change and on_event:
+            on_event(("fire", change > 0))
+        change = hardware.tamper.poll(now_ms)
+        if change and on_event:
+            self._gate.alarm("tamper") if change > 0 else self._gate.end_alarm("tamper")
+
+    async def _keep_house(self, beat):
+        turn = 0
+        while True:
+            beat()
+            await asyncio.sleep_ms(_HOUSEKEEPING_MS)
+            self._gate.housekeep()
+            turn += 1
+            if turn == _COLLECT_TURNS:
+                turn = 0
+                gc.collect()
+
+    def _on_fault(self, name, error):
+        sys.print_exception(error)
+        if isinstance(error, BusError):
+            self._gate.alarm("reader_dead", 1 if name == "reader in" else 2)
+        else:
+            self._gate.alarm("task_restart")

@@ -1,0 +1,376 @@
+"""What happens at the gate, in order: a tap is decided, journalled, and opens the lane; a passage moves a card.
+
+Owns the state of one gate (site, list, journal, positions, lane, alarms) and carries out the effects that the pure
+modules return. Synchronous: it is called with what happened and returns; app.py owns the tasks that call it. A
+fault that keeps the gate from deciding is kept in `fault`: then every tap in is denied and every tap out opens.
+"""
+
+import json
+import sys
+
+from micropython import const
+
+from . import crypto, lane, policy
+from .allowlist import Allowlist
+from .clock import Clock
+from .errors import BundleError, ConfigError, PinterError, StoreError
+from .journal import Journal
+from .policy import ALARMS, DIRECTIONS, IN, MODES, OUT, REASONS
+from .presence import INSIDE, Presence, last_reset
+from .records import unpack_credential
+from .repeats import Repeats, Storm
+
+_STALE_S = const(7200)  # a list that expires sooner raises `list_stale`
+_RANDOM_UID = const(0x08)  # first byte of a 4-byte random number, ISO/IEC 14443-3 6.5.4
+
+
+class Gate:
+    """One gate over its hardware (wiring.Hardware). Reader and lane directions: 0 in, 1 out."""
+
+    def __init__(self, hardware):
+        self.hardware = hardware
+        self.clock = Clock(hardware.rtc)
+        self.fault = ""
+        self.site = None
+        self.list = None
+        self.journal = None
+        self.presence = None
+        self.lane = None
+        self.alarms = {}  # (kind, direction) of those that are on
+        self._site_key = b""
+        self._repeats = ()
+        self._storm = Storm()
+        self._held = [None, None]  # the key of the card that was decided and is still in the field
+        self._waiting = [None, None]  # (uid, policy.Tap) of a grant that waits for the lane
+        self._due_ms = None  # when the lane wants a tick
+        self._reset_at = 0
+
+    # Boot
+
+    def boot(self) -> None:
+        """Bring the gate into service, or into `fault` with the reason named. Never raises on purpose."""
+        try:
+            self._site_key = self.hardware.secret("site_key")
+            gate_key = self.hardware.secret("gate_key")
+            self.journal = Journal(self.hardware.partition("journal"), gate_key)
+            self.journal.open()
+            self._configure()
+            self.list = Allowlist(self.hardware.partition("list"), gate_key, self.site.site, self.site.gate)
+            self.list.open()
+        except PinterError as error:
+            self.fault = str(error)
+        self.clock.start(max(self.journal.newest_time if self.journal else 0, self.list.issued if self.list else 0))
+        if self.fault:
+            self._configure({"site": "none", "gate": "none", "board": "none"})  # defaults to open and to shut by
+        self.presence = Presence(self.site.classes, self.site.positions_max)
+        self._replay()
+        self._repeats = (Repeats(self.site.repeat_s), Repeats(self.site.repeat_s))
+        fire = bool(self.hardware.fire.is_active)
+        self.lane, effects = lane.initial(
+            "out_of_service" if self.fault else MODES[0],
+            fire,
+            self.clock.uptime_ms(),
+            *[bool(sensor.is_active) for sensor in self.hardware.sensors]
+        )
+        self._record("boot", reason=self.hardware.reset_cause)
+        if self.fault:
+            self._alarm_once("fault")
+        else:
+            self.end_alarm("fault")
+            self.load_list()
+        self._carry_out(effects)
+
+    def _configure(self, settings=None):
+        from . import config  # used once and let go
+
+        try:
+            if settings is None:
+                with open("config.json") as file:
+                    settings = json.load(file)
+            self.site = config.parse(settings)
+        except OSError:
+            raise ConfigError("config.json", "is missing: provision the board")
+        except ValueError:
+            raise ConfigError("config.json", "is not JSON")
+        finally:
+            _release("config")
+
+    def _replay(self):
+        if not self.journal:
+            return
+        for event in self.journal.events():
+            if event.type == "alarm":
+                self.alarms[ALARMS[event.reason], event.direction & 15] = True
+            elif event.type == "alarm_end":
+                self.alarms.pop((ALARMS[event.reason], event.direction & 15), None)
+            elif event.type == "reset" and not any(event.key):
+                self._reset_at = event.time
+            self.presence.replay(event, REASONS[event.reason] if event.reason < len(REASONS) else "")
+        self.presence.settle(self.clock.now())
+
+    def load_list(self) -> None:
+        """Apply the bundle that lies on the file system, if it is newer; a bad one is refused and journalled."""
+        try:
+            with open("list.bundle", "rb") as file:
+                if self.list.load(file):
+                    self._record("list_applied", key=self.list.seq.to_bytes(8, "big"))
+            self.clock.raise_floor(self.list.issued)
+        except OSError:
+            pass  # no file: nothing new
+        except (BundleError, StoreError) as error:
+            sys.print_exception(error)
+            self._record("bundle_rejected")
+            self._alarm_once("bundle_rejected")
+
+    # Cards
+
+    def cards(self, reader: int, uids) -> None:
+        """The cards in the field of `reader` are now `uids` (a newcomer among them): find the tap and decide it."""
+        ours = None
+        verdict = "random_uid"
+        for uid in uids:
+            if len(uid) != 4 or uid[0] != _RANDOM_UID:
+                verdict = None
+            if self.fault:
+                continue
+            key = crypto.card_key(self._site_key, uid)
+            credential = self.list.find(key)
+            if credential is None and self.presence.position(key) != INSIDE:
+                continue
+            if ours:
+                ours, verdict = None, "several_cards"
+                break
+            ours = uid, key, credential and unpack_credential(credential)
+        if ours:
+            uid, key, credential = ours
+            self.tap(reader, uid, key, credential, None)
+        elif verdict or self.fault or len(uids) > 1:
+            self.tap(reader, uids[-1], None, None, verdict)
+        else:
+            self.tap(reader, uids[0], crypto.card_key(self._site_key, uids[0]), None, None)
+
+    def tap(self, reader: int, uid, key, credential, verdict) -> None:
+        """Decide one tap, unless the same card is still being held there, and do what follows."""
+        if key is not None and key == self._held[reader]:
+            return
+        self._held[reader] = key
+        direction = DIRECTIONS[reader + 1]
+        tap = policy.Tap(
+            direction,
+            key,
+            credential,
+            verdict,
+            0,
+            False,
+            "free" if lane.is_free(self.lane) else self.lane.mode,
+            self.clock.now(),
+            self.clock.trusted,
+            bool(self.list and self.list.valid),
+            self.list.expires if self.list else 0,
+            lane.is_fault(self.lane),
+            False,
+        )
+        try:
+            decision = policy.error(direction) if self.fault else policy.decide(self.site, tap, self.presence)
+        except Exception as error:  # a bug in the rules must neither lock anybody in nor let anybody in
+            sys.print_exception(error)
+            decision = policy.error(direction)
+        now_ms = self.clock.uptime_ms()
+        if self._repeats[reader].ignores(key, decision, now_ms):
+            return
+        if decision.allow and lane.busy(self.lane, direction, key):
+            self._waiting[reader] = uid, tap
+            return
+        self._give(reader, tap, decision, now_ms)
+
+    def _give(self, reader, tap, decision, now_ms):
+        """Journal the decision, then act on it."""
+        key, credential = tap.key, tap.credential
+        cls, party, slow = (credential.cls, credential.party, credential.slow) if credential else (0, 0, False)
+        self._repeats[reader].note(key, decision, now_ms)
+        if not self._record(
+            "grant" if decision.allow else "deny",
+            reader + 1,
+            REASONS.index(decision.reason),
+            cls,
+            key,
+            party,
+            decision.allow and not tap.tier,
+        ):
+            decision = policy.error(tap.direction)
+        if decision.allow and decision.reason != "free":
+            if decision.reason == "error":
+                if key:
+                    self.presence.forget(key, tap.now)
+                key, cls, party = None, 0, 0
+            else:
+                self.presence.grant(key, cls, party, tap.direction, tap.now)
+            self.lane_event(("grant", tap.direction, key, cls, party, slow))
+        if policy.binds(tap):
+            self.lane_event(("tap", tap.direction, key, cls, party, slow))
+        self.hardware.feedback.show(
+            "grant" if decision.allow else "deny" if tap.direction == IN else "call_guard"
+        )
+        if decision.alarm:
+            self.alarm(decision.alarm, reader + 1, cls, tap.key, party)
+        if self._storm.note(decision.reason, now_ms):
+            self.alarm("card_storm", reader + 1)
+
+    def present(self, reader: int, uids) -> None:
+        """Cards left the field of `reader`; `uids` are still there."""
+        if not uids:
+            self._held[reader] = None
+        waiting = self._waiting[reader]
+        if waiting and waiting[0] not in uids:
+            self._decide_waiting(reader, False)
+
+    def _decide_waiting(self, reader, is_there):
+        uid, tap = self._waiting[reader]
+        self._waiting[reader] = self._held[reader] = None
+        if is_there:
+            self.tap(reader, uid, tap.key, tap.credential, tap.verdict)
+        else:
+            self._give(reader, tap, policy.BUSY, self.clock.uptime_ms())
+
+    # Lane
+
+    def lane_event(self, event) -> None:
+        """Let the lane take a step, carry out its effects, and decide a tap that waited for it to lock."""
+        self.lane, effects = lane.step(self.site, self.lane, event, self.clock.uptime_ms())
+        self._due_ms = lane.deadline(self.lane)
+        self._carry_out(effects)
+        for reader in (0, 1):
+            if self._waiting[reader] and self.lane.opening is None:
+                self._decide_waiting(reader, True)
+
+    def tick(self) -> None:
+        """Tell the lane that time has passed, if it waits for that."""
+        if self._due_ms is not None and self._due_ms <= self.clock.uptime_ms():
+            self.lane_event(("tick",))
+
+    def _carry_out(self, effects):
+        for effect in effects:
+            kind = effect[0]
+            if kind == "pulse":
+                self.hardware.relays[effect[1] == OUT].pulse(self.site.pulse_ms)
+            elif kind == "hold" or kind == "release":
+                for relay in self.hardware.relays:
+                    relay.hold() if kind == "hold" else relay.release()
+                self.hardware.feedback.show("free" if kind == "hold" else "fault" if self.fault else "idle")
+            elif kind == "alarm":
+                self.alarm(effect[1], DIRECTIONS.index(effect[2]))
+            elif kind == "alarm_end":
+                self.end_alarm(effect[1], DIRECTIONS.index(effect[2]))
+            elif kind == "forget":
+                if effect[1]:
+                    self.presence.forget(effect[1], self.clock.now())
+            elif kind == "forget_all":
+                self._forget_all()
+            else:  # override, passage, no_passage, late_passage
+                self._moved(*effect)
+
+    def _moved(self, kind, direction, key, cls, party):
+        self._record(kind, DIRECTIONS.index(direction), 0, cls, key, party)
+        if key is None or kind == "override":
+            return
+        if kind == "no_passage":
+            self.presence.ended(key)
+            return
+        alarm = self.presence.confirm(key, direction, cls, party, self.clock.now())
+        if alarm:
+            self.alarm(alarm, DIRECTIONS.index(direction), cls, key, party)
+
+    # Journal and alarms
+
+    def alarm(self, kind: str, direction: int = 0, cls: int = 0, key=None, party: int = 0) -> None:
+        """Raise an alarm: journalled each time its cause occurs; it stays on until it ends."""
+        self.alarms[kind, direction] = True
+        self._record("alarm", direction, ALARMS.index(kind), cls, key, party)
+
+    def _alarm_once(self, kind):
+        if (kind, 0) not in self.alarms:
+            self.alarm(kind)
+
+    def end_alarm(self, kind: str, direction: int = 0) -> None:
+        """End an alarm whose cause has gone; nothing if it was not on."""
+        if self.alarms.pop((kind, direction), None):
+            self._record("alarm_end", direction, ALARMS.index(kind))
+
+    def _record(self, kind, direction=0, reason=0, cls=0, key=None, party=0, unauthenticated=False):
+        """Append to the journal; return whether it could be written."""
+        if self.journal is None:
+            return bool(self.fault)  # without a key there is no journal, and the fault says so
+        now_ms = self.clock.now_ms()
+        try:
+            self.journal.append(
+                kind,
+                direction,
+                reason,
+                cls,
+                key,
+                party,
+                now_ms // 1000,
+                now_ms % 1000,
+                not self.clock.trusted,
+                unauthenticated,
+            )
+            return True
+        except StoreError as error:
+            sys.print_exception(error)
+            self.alarms["fault", 0] = True
+            return False
+
+    def _forget_all(self):
+        still = self.presence.forget_all(self.clock.now())
+        self._record("reset", party=still)
+        self._reset_at = self.clock.now()
+        return still
+
+    # Now and then
+
+    def housekeep(self) -> None:
+        """Do what is due once a second: daily reset, ageing list, spare journal sectors while nothing happens."""
+        now = self.clock.now()
+        if self.fault:
+            return
+        if self.clock.trusted:
+            due = last_reset(self.site.presence_reset, self.site.utc_offset_min, now)
+            if due is not None and due > self._reset_at:
+                still = self._forget_all()
+                if still:
+                    self.alarm("still_inside", party=still)
+            if self.list.valid:
+                if now < self.list.expires - _STALE_S:
+                    self.end_alarm("list_stale")
+                else:
+                    self._alarm_once("list_stale")
+        if self.lane.opening is None and not any([reader.uids for reader in self.hardware.readers]):
+            self.journal.idle()
+
+    def status(self) -> dict:
+        """Return the gate's report, as it can be written in JSON; keys of cards in hex. Reads no flash."""
+        journal, credentials = self.journal, self.list
+        return {
+            "fault": self.fault,
+            "lane": "fault" if self.fault else lane.name(self.lane),
+            "mode": self.lane.mode,
+            "inside": sorted([key.hex() for key in self.presence.inside()]),
+            "occupancy": self.presence.occupancy(),
+            "alarms": sorted({kind for kind, _ in self.alarms}),
+            "trusted": self.clock.trusted,
+            "time": self.clock.now(),
+            "list": {"seq": credentials.seq, "count": credentials.count, "expires": credentials.expires}
+            if credentials
+            else None,
+            "journal": {"seq": journal.seq, "undelivered": journal.undelivered, "lost": journal.lost}
+            if journal
+            else None,
+        }
+
+
+def _release(name):
+    """Let go of a module that was needed once: on the board its code lives on the heap."""
+    package = sys.modules.get("firmware")
+    sys.modules.pop("firmware." + name, None)
+    if package is not None and hasattr(package, name):
+        delattr(package, name)
