@@ -25,14 +25,9 @@ class Site:
     (open, close) in minutes of the local day or None = closed. presence_reset: minutes of the local day or None.
     classes: 16 ClassRule or None, index = class code. places: {place: (Indonesian, English)} for those of PLACES
     that the config names.
-    """
 
-    def class_code(self, name: str) -> int:
-        """Return the code of the class `name`, 0 if there is none."""
-        for code, rule in enumerate(self.classes):
-            if rule and rule.name == name:
-                return code
-        return 0
+    Without methods on purpose: a method would keep this whole module on the board's heap.
+    """
 
 
 class ClassRule:

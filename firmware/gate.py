@@ -5,6 +5,7 @@ modules return. Synchronous: it is called with what happened and returns; app.py
 fault that keeps the gate from deciding is kept in `fault`: then every tap in is denied and every tap out opens.
 """
 
+import gc
 import json
 import sys
 
@@ -50,11 +51,11 @@ class Gate:
     def boot(self) -> None:
         """Bring the gate into service, or into `fault` with the reason named. Never raises on purpose."""
         try:
+            self._configure()
             self._site_key = self.hardware.secret("site_key")
             gate_key = self.hardware.secret("gate_key")
             self.journal = Journal(self.hardware.partition("journal"), gate_key)
             self.journal.open()
-            self._configure()
             self.list = Allowlist(self.hardware.partition("list"), gate_key, self.site.site, self.site.gate)
             self.list.open()
         except PinterError as error:
@@ -94,6 +95,7 @@ class Gate:
             raise ConfigError("config.json", "is not JSON")
         finally:
             _release("config")
+            gc.collect()
 
     def _replay(self):
         if not self.journal:

@@ -177,7 +177,9 @@ class Gate:
 
     def _answer(self, probe: int, payload: bytes) -> None:
         assert self._link is not None
-        self._link.send(struct.pack(ops.REPLY, self.timeline.now, self.hardware.inputs, probe, len(payload)) + payload)
+        self._link.send(
+            struct.pack(ops.REPLY, self.timeline.now, self.hardware.inputs, probe, len(payload)) + payload
+        )
 
     def _hello(self) -> bytes:
         self.hardware.tell("boot", cause=self._cause)

@@ -16,7 +16,21 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHIMS = ROOT / "host_sim" / "shims"
 
 # Modules of CPython that behave as MicroPython's for what the firmware uses of them.
-_SHARED = frozenset(("struct", "json", "binascii", "collections", "errno", "random", "math", "array", "re", "heapq", "_asyncio"))
+_SHARED = frozenset(
+    (
+        "struct",
+        "json",
+        "binascii",
+        "collections",
+        "errno",
+        "random",
+        "math",
+        "array",
+        "re",
+        "heapq",
+        "_asyncio",
+    )
+)
 
 
 class Importer:
@@ -101,7 +115,11 @@ class Importer:
         module = types.ModuleType("sys")
         implementation = types.SimpleNamespace(name="cpython", version=(1, 29, 0, ""), _mpy=0)
         module.__dict__.update(
-            modules=self.modules, implementation=implementation, platform="esp32", path=[], print_exception=self._print_exception
+            modules=self.modules,
+            implementation=implementation,
+            platform="esp32",
+            path=[],
+            print_exception=self._print_exception,
         )
         return module
 

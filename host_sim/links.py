@@ -50,7 +50,9 @@ class Link(Protocol):
 class MicroPythonLink:
     """A real MicroPython in a process of its own, joined by two pipes."""
 
-    def __init__(self, program: pathlib.Path, path: Sequence[pathlib.Path], home: pathlib.Path, heap: str) -> None:
+    def __init__(
+        self, program: pathlib.Path, path: Sequence[pathlib.Path], home: pathlib.Path, heap: str
+    ) -> None:
         to_world, self._theirs_out = os.pipe()
         self._theirs_in, from_world = os.pipe()
         self._in, self._out = to_world, from_world

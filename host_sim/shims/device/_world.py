@@ -15,7 +15,7 @@ synced_us = 0  # when the world was last asked: what it knew then is known here
 inputs = 0  # GPIO levels as of then
 probes = {}  # number -> function returning what can be written as JSON
 
-_out = bytearray(8192)
+_out = bytearray(1536)
 _view = memoryview(_out)
 _length = 4
 

@@ -11,6 +11,7 @@ class Partition:
 
     TYPE_APP, TYPE_DATA = 0, 1
     _SECTOR = 4096
+    _CHUNK = 1024
 
     def __init__(self, label):
         found = _world.ask(_ops.FLASH_FIND, label.encode())
@@ -31,8 +32,8 @@ class Partition:
 
     def readblocks(self, block, into, offset=0):
         at, view = block * self._SECTOR + offset, memoryview(into)
-        for start in range(0, len(into), self._SECTOR):
-            part = view[start : start + self._SECTOR]
+        for start in range(0, len(into), self._CHUNK):
+            part = view[start : start + self._CHUNK]
             _world.ask(_ops.FLASH_READ, struct.pack("<BIH", self._index, at + start, len(part)), part)
 
     def writeblocks(self, block, data, offset=None):
@@ -43,8 +44,8 @@ class Partition:
         else:
             at += offset
         view = memoryview(data)
-        for start in range(0, len(data), self._SECTOR):
-            part = view[start : start + self._SECTOR]
+        for start in range(0, len(data), self._CHUNK):
+            part = view[start : start + self._CHUNK]
             _world.ask(_ops.FLASH_PROGRAM, struct.pack("<BI", self._index, at + start) + part)
 
     def ioctl(self, op, argument=0):
@@ -64,7 +65,17 @@ class RMT:
     PULSE_MAX = 32767
     _opened = 0
 
-    def __init__(self, id=-1, *, pin, resolution_hz=None, clock_div=None, idle_level=False, tx_carrier=None, num_symbols=48):
+    def __init__(
+        self,
+        id=-1,
+        *,
+        pin,
+        resolution_hz=None,
+        clock_div=None,
+        idle_level=False,
+        tx_carrier=None,
+        num_symbols=48,
+    ):
         if resolution_hz is None:
             resolution_hz = 80000000 // (clock_div or 8)
         if id < 0:

@@ -44,7 +44,9 @@ class SPI:
 
     MSB, LSB = 0, 1
 
-    def __init__(self, id, baudrate=500000, *, polarity=0, phase=0, bits=8, firstbit=0, sck=None, mosi=None, miso=None):
+    def __init__(
+        self, id, baudrate=500000, *, polarity=0, phase=0, bits=8, firstbit=0, sck=None, mosi=None, miso=None
+    ):
         self._head = bytes((id,))
         self._baudrate = baudrate
 
