@@ -47,6 +47,8 @@ def functions(path: Path) -> list[tuple[str, int]]:
         raise pytest.Collector.CollectError("%s: %s" % (path, error)) from error
     found = []
     for node in ast.walk(tree):
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if "pytest" in names or (isinstance(node, ast.ImportFrom) and node.module == "pytest"):
             raise pytest.Collector.CollectError("%s:%d imports pytest" % (path, node.lineno))

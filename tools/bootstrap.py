@@ -54,7 +54,7 @@ def run(command, **options):
     """Run `command` and return (exit code, stdout and stderr as text)."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
     output = process.communicate()[0]
-    return process.returncode, output.decode("utf-8", "replace")
+    return process.returncode, bytes(output).decode("utf-8", "replace")
 
 
 def which(name):
@@ -105,12 +105,10 @@ def environment_maker():
         return [sys.executable, "-m", "venv"]
     except ImportError:
         pass
-    try:
-        import virtualenv  # noqa: F401  # pyright: ignore[reportMissingImports]
+    import importlib.util
 
+    if importlib.util.find_spec("virtualenv"):
         return [sys.executable, "-m", "virtualenv", "--quiet"]
-    except ImportError:
-        pass
     program = which("virtualenv")
     if program:
         return [program, "--quiet", "--python", sys.executable]

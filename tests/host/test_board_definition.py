@@ -160,6 +160,16 @@ def test_generated_files_are_those_that_the_definition_gives(board):
     assert readme == definition.with_tables(readme, found), command
 
 
+def test_the_types_for_the_checker_are_those_of_board_py():
+    text = (definition.BOARDS / "board.pyi").read_text(encoding="utf-8")
+    assert text == definition.render_board_pyi(), "run: python -m tools.board.definition"
+    constants: dict = {}
+    exec(definition.render_board_py(definition.load("esp32_devkitc")), constants)  # noqa: S102
+    kinds = dict(line.split(": ") for line in text.splitlines() if ": " in line and not line.startswith("#"))
+    for name, kind in kinds.items():
+        assert type(constants[name]).__name__ in (kind, *kind.replace("None", "NoneType").split(" | ")), name
+
+
 def test_partitions_csv_has_the_columns_of_the_esp_idf():
     text = definition.partitions(definition.load("esp32_devkitc"))
     rows = [row for row in csv.reader(text.splitlines(), skipinitialspace=True) if not row[0].startswith("#")]

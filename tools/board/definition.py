@@ -327,6 +327,15 @@ def render_tables(definition: Definition) -> str:
     return "\n".join(lines) + "\n"
 
 
+def render_board_pyi() -> str:
+    """Return the text of boards/board.pyi: the names and types of every board.py, for the type checker."""
+    lines = ["# Made by `python -m tools.board.definition`: what every board.py has.", ""]
+    lines += ["NAME: str", "SPI_ID: int", "SPI_BAUD: int"]
+    lines += ["%s: %s" % (name, "int | None" if name in OPTIONAL else "int") for name in PINS]
+    lines += ["SENSOR_ACTIVE: int"]
+    return "\n".join(lines) + "\n"
+
+
 TABLES_START = "<!-- made from board.toml, start -->\n"
 TABLES_END = "<!-- made from board.toml, end -->\n"
 
@@ -351,5 +360,6 @@ if __name__ == "__main__":
     try:
         for argument in sys.argv[1:] or names():
             write_generated(argument)
+        (BOARDS / "board.pyi").write_text(render_board_pyi(), encoding="utf-8")
     except BoardError as error:
         sys.exit("Error: %s" % error)

@@ -1,0 +1,74 @@
+"""How large each module of the firmware may become, in bytes of .mpy (mpy-cross -O2).
+
+Code is RAM: a .mpy takes 1.5 times its size of the board's heap of 112 kB. Raising a number is a decision
+that shows up in the diff. Modules in one row share their budget.
+"""
+
+from typing import NamedTuple
+
+
+class Budget(NamedTuple):
+    """`modules`: paths below firmware/ without .py. `resident`: loaded as long as the gate is in service."""
+
+    limit: int
+    resident: bool
+    modules: tuple[str, ...]
+
+
+RESIDENT_LIMIT = 42_000  # of all resident modules together, card tier `uid`
+
+BUDGETS = (
+    Budget(400, True, ("__init__", "drivers/__init__", "cards/__init__")),
+    Budget(400, True, ("main",)),
+    Budget(700, True, ("errors",)),
+    Budget(700, True, ("crypto",)),
+    Budget(2300, True, ("records",)),
+    Budget(3600, True, ("allowlist",)),
+    Budget(3600, True, ("journal",)),
+    Budget(3200, True, ("policy",)),
+    Budget(3000, True, ("lane",)),
+    Budget(2200, True, ("presence",)),
+    Budget(1400, True, ("clock", "rtcmem")),
+    Budget(1400, True, ("health",)),
+    Budget(1200, True, ("wiring",)),
+    Budget(6000, True, ("app", "gate", "repeats")),
+    Budget(6000, True, ("drivers/mfrc522", "cards/iso14443a")),
+    Budget(900, True, ("drivers/relay",)),
+    Budget(800, True, ("drivers/inputs",)),
+    Budget(900, True, ("drivers/feedback",)),
+    Budget(4000, False, ("config",)),
+    Budget(5000, False, ("messages",)),
+)
+
+
+def table(sizes: dict[str, int]) -> str:
+    """Return the sizes beside their budgets, one row per line. `sizes`: {module: bytes of .mpy}."""
+    lines = ["   bytes   limit  modules"]
+    for budget in BUDGETS:
+        size = sum(sizes.get(module, 0) for module in budget.modules)
+        mark = "over" if size > budget.limit else ""
+        note = "" if budget.resident else " (not resident)"
+        lines.append("%8d%8d  %s%s  %s" % (size, budget.limit, " + ".join(budget.modules), note, mark))
+    lines.append("%8d%8d  all resident modules" % (resident(sizes), RESIDENT_LIMIT))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def resident(sizes: dict[str, int]) -> int:
+    """Return the bytes of all resident modules together."""
+    return sum(sizes.get(module, 0) for budget in BUDGETS if budget.resident for module in budget.modules)
+
+
+def over(sizes: dict[str, int]) -> list[str]:
+    """Return what is over its budget or has none, one line each; empty if all is well."""
+    listed = {module for budget in BUDGETS for module in budget.modules}
+    found = [
+        "firmware/%s.py has no budget in tests/budgets.py" % name for name in sorted(set(sizes) - listed)
+    ]
+    for budget in BUDGETS:
+        size = sum(sizes.get(module, 0) for module in budget.modules)
+        if size > budget.limit:
+            found.append("%s: %d bytes of %d" % (" + ".join(budget.modules), size, budget.limit))
+    total = resident(sizes)
+    if total > RESIDENT_LIMIT:
+        found.append("all resident modules: %d bytes of %d" % (total, RESIDENT_LIMIT))
+    return found

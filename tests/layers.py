@@ -1,0 +1,216 @@
+"""Which module may import which: the table of arrows, and a checker that reads imports from source.
+
+Imports inside functions count like any others; those in `if TYPE_CHECKING:` do not, they compile away. A
+module without a row in the table is an error: who adds one says where it stands.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+# --- the firmware ------------------------------------------------------------------------------------------
+
+# No clock, no pin, no file: values in, values out. The host imports the same files.
+PURE = ("policy", "lane", "presence", "records", "config", "messages", "mqtt", "rtcmem", "repeats")
+FOR_HOST = (*PURE, "crypto", "errors")
+
+_BASIC = ("micropython", "struct", "collections")
+_SOFT = (
+    *_BASIC,
+    "array",
+    "time",
+    "asyncio",
+    "gc",
+    "hashlib",
+    "cryptolib",
+    "binascii",
+    "errno",
+    "json",
+    "os",
+    "sys",
+    "io",
+)
+_HARD = (*_SOFT, "machine", "esp32", "network", "socket", "select", "ssl", "tls", "vfs", "deflate", "random")
+
+_SERVICES = ("errors", "crypto", *PURE)
+_STORES = (*_SERVICES, "allowlist", "journal", "clock")
+
+# modules: (what they may import from the firmware, what they may import from the device). First match counts.
+FIRMWARE = {
+    ("", "drivers", "cards"): ((), ()),  # the packages' own __init__.py
+    ("errors",): ((), ()),
+    PURE: ((*PURE, "errors"), _BASIC),
+    ("crypto",): (("errors",), (*_BASIC, "hashlib", "cryptolib")),
+    ("drivers.*",): (("errors", "drivers.*"), (*_BASIC, "array", "time", "asyncio")),
+    ("cards.*",): (("errors", "crypto", "records", "cards.*"), (*_BASIC, "array", "time", "asyncio")),
+    ("allowlist", "journal", "clock", "sync"): (_SERVICES, _SOFT),
+    ("health", "link"): ((*_SERVICES, "clock", "sync"), _HARD),
+    ("wiring",): ((*_SERVICES, "drivers.*", "cards.*"), _HARD),
+    ("gate",): (_STORES, _SOFT),
+    ("app",): ((*_STORES, "gate", "health", "sync", "link", "wiring", "drivers.*", "cards.*"), _HARD),
+    ("main",): (("app", "wiring"), (*_HARD, "board")),
+}
+
+# --- the host ----------------------------------------------------------------------------------------------
+
+_FIRMWARE_FOR_HOST = tuple("firmware." + name for name in FOR_HOST)
+_SHARED_TOOLS = ("tools.runtime", "tools.mpy")
+
+# modules: (what they may import from this project, whether they may import packages from requirements.txt).
+HOST = {
+    ("tools.bootstrap",): ((), False),
+    ("tools", "host_sim"): (("host_sim.shims.host_path",), False),
+    ("host_sim.shims.host_path", "host_sim.shims"): ((), False),
+    ("host_sim.shims.device.*", "host_sim.shims.micropython.*", "host_sim.shims.host.*"): ((), False),
+    ("host_sim.shims.cpython.*",): ((), False),
+    ("tools.runtime", "tools.mpy"): (_SHARED_TOOLS, True),
+    ("tools.board", "tools.board.*"): (
+        (*_FIRMWARE_FOR_HOST, *_SHARED_TOOLS, "tools.board", "tools.board.*"),
+        True,
+    ),
+    ("tools.office", "tools.office.*"): ((*_FIRMWARE_FOR_HOST, "tools.office", "tools.office.*"), True),
+    ("tools.cli", "tools.cli.*"): (
+        (*_FIRMWARE_FOR_HOST, "tools.*", "host_sim", "host_sim.*"),
+        True,
+    ),
+    ("host_sim.*",): (
+        (
+            *_FIRMWARE_FOR_HOST,
+            *_SHARED_TOOLS,
+            "host_sim",
+            "host_sim.*",
+            "tools.office",
+            "tools.office.*",
+            "tools.board",
+            "tools.board.*",
+        ),
+        True,
+    ),
+}
+_RUNS_ON_DEVICE = (
+    "host_sim.shims.device.*",
+    "host_sim.shims.micropython.*",
+    "host_sim.shims.host.*",
+    "host_sim.shims.cpython.*",
+)
+_OWN = ("firmware", "host_sim", "tools", "tests")
+
+
+COMPUTED = "a computed name"  # what `__import__(variable)` imports
+
+
+def module_name(path: str) -> str:
+    """Return the dotted name of the module in the file `path` (relative to the project, with slashes)."""
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def imports(path: str, source: str) -> Iterator[tuple[int, str]]:
+    """Yield (line, absolute dotted name) of everything that `source` imports outside TYPE_CHECKING blocks.
+
+    `from a import b` yields a.b: whether b is a module or a name in one, the arrow points below a either way.
+    """
+    package = module_name(path).split(".")
+    if not path.endswith("/__init__.py"):
+        package.pop()
+    for node in _outside_type_checking(ast.parse(source, path)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            base += node.module.split(".") if node.module else []
+            for alias in node.names:
+                yield node.lineno, ".".join((*base, alias.name))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "__import__":
+            first = node.args[0] if node.args else None
+            yield node.lineno, str(first.value) if isinstance(first, ast.Constant) else COMPUTED
+
+
+def _outside_type_checking(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if (
+            isinstance(child, ast.If)
+            and isinstance(child.test, ast.Name)
+            and child.test.id == "TYPE_CHECKING"
+        ):
+            for other in child.orelse:
+                yield other
+                yield from _outside_type_checking(other)
+            continue
+        yield child
+        yield from _outside_type_checking(child)
+
+
+def _row(table: dict, name: str):
+    for patterns, row in table.items():
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
+            return row
+    return None
+
+
+def _is_allowed(name: str, patterns: tuple[str, ...]) -> bool:
+    """Return True if `name` is one of `patterns` or a name inside such a module."""
+    return any(fnmatchcase(name, pattern) or fnmatchcase(name, pattern + ".*") for pattern in patterns)
+
+
+def violations(path: str, source: str, packages: frozenset[str] = frozenset()) -> list[str]:
+    """Return what the file `path` with the text `source` imports against the table, one line each.
+
+    `packages`: top-level names that requirements.txt brings.
+    """
+    if path.startswith("firmware/"):
+        return _firmware_violations(path, source)
+    return _host_violations(path, source, packages)
+
+
+def _firmware_violations(path: str, source: str) -> list[str]:
+    found = []
+    for number, line in enumerate(source.splitlines(), 1):
+        if "host_sim" in line:
+            found.append("%s:%d: the firmware mentions host_sim" % (path, number))
+    name = module_name(path).removeprefix("firmware").lstrip(".")
+    row = _row(FIRMWARE, name)
+    if row is None:
+        return [*found, "%s: has no row in tests/layers.py: say what it may import" % path]
+    inside, outside = row
+    for line, target in imports(path, source):
+        top = target.split(".")[0]
+        if top == "firmware":
+            allowed = _is_allowed(target.removeprefix("firmware."), inside)
+        elif top in _OWN:
+            allowed = False
+        else:
+            allowed = top in outside
+        if not allowed:
+            found.append("%s:%d: %s must not import %s" % (path, line, name, target))
+    if name != "main":
+        found += [
+            "%s:%d: inside the firmware imports are relative" % (path, node.lineno)
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.ImportFrom)
+            and not node.level
+            and (node.module or "").split(".")[0] == "firmware"
+        ]
+    return found
+
+
+def _host_violations(path: str, source: str, packages: frozenset[str]) -> list[str]:
+    name = module_name(path)
+    row = _row(HOST, name)
+    if row is None:
+        return ["%s: has no row in tests/layers.py: say what it may import" % path]
+    inside, third_party = row
+    on_device = any(fnmatchcase(name, pattern) for pattern in _RUNS_ON_DEVICE)
+    found = []
+    for line, target in imports(path, source):
+        top = target.split(".")[0]
+        if top in _OWN:
+            allowed = _is_allowed(target, inside)
+        elif target == COMPUTED:
+            allowed = True
+        else:  # stand-ins for the device's modules import each other and the runtime's own by plain names
+            allowed = on_device or top in sys.stdlib_module_names or (third_party and top in packages)
+        if not allowed:
+            found.append("%s:%d: %s must not import %s" % (path, line, name, target))
+    return found
