@@ -216,13 +216,7 @@ class Journal:
         view = self._view
         self._device.readblocks(sector, view, 0)
         magic, lost, journal_id, first, acknowledged, base = struct.unpack(_HEADER, view[:_BODY])
-        if (
-            magic != b"PJ"
-            or first <= above
-            or first % _PLACES != 1
-            or self._sector(first) != sector
-            or hmac_sha256(self._key, view[:_BODY])[:8] != view[_BODY:]
-        ):
+        if magic != b"PJ" or first <= above or hmac_sha256(self._key, view[:_BODY])[:8] != view[_BODY:]:
             return None
         return lost, journal_id, acknowledged, first, base
 
