@@ -11,12 +11,14 @@ import re
 from typing import Any
 
 import yaml
-from firmware.errors import ConfigError
-from firmware.policy import ALARMS, REASONS
 
 from firmware import config
+from firmware.errors import ConfigError
+from firmware.policy import ALARMS, REASONS
+from firmware.records import LENGTH_MIN_MAX
+from host_sim.cards import picc
 from host_sim.scenario import model
-from host_sim.scenario.model import US
+from host_sim.scenario.model import BUILT_IN_CLASSES, US
 from host_sim.scenario.nodes import Entry, Reader, ScenarioError, compose, line_of, names
 
 __all__ = ["NOT_YET", "ScenarioError", "load", "parse"]
@@ -56,19 +58,7 @@ SITE_KEYS = (
     "rtc",
     "classes",
 )
-CLASS_KEYS = (
-    "early_min",
-    "late_min",
-    "reentry_min",
-    "is_principal",
-    "needs_principal",
-    "counted",
-    "antipassback",
-    "exempt",
-    "slow",
-    "min_tier",
-    "staff_grace_h",
-)
+CLASS_KEYS = tuple(row[0] for row in config.CLASS_KEYS if row[0] != "code")  # codes are given in file order
 CARD_KEYS = ("uid", "type", "magic", "copy_of")
 RECORD_KEYS = ("card", "class", "from", "until", "party", "slow")
 EXPECT_KEYS = ("decision", "reason", "within_ms", "alarm")
@@ -98,7 +88,7 @@ DEFAULT_PASS_HOLD_US = 300_000
 DEFAULT_LIST_LIFE_S = 86400
 _EPOCH = datetime.datetime(1970, 1, 1)
 _UID_BYTES = (4, 7, 10)
-_MAX_WINDOW_MIN = 0x7FFF  # 15 bits of a credential
+_LAST_CLASS_CODE = 15  # 4 bits of a credential
 _MAX_PARTY = 0xFFFF  # 16 bits, 0 = none
 _REASON_NAMES = tuple(name for name in REASONS if name)
 _ALARM_NAMES = tuple(name for name in ALARMS if name)
@@ -131,7 +121,7 @@ class _Parser(Reader):
         self.gates: tuple[str, ...] = ("A",)
         self.cards: dict[str, model.Card] = {}
         self.card_names: tuple[str, ...] = ()
-        self.class_names: tuple[str, ...] = model.BUILT_IN_CLASSES
+        self.class_names: tuple[str, ...] = BUILT_IN_CLASSES
         self.powered: dict[str, bool] = {}
         self.start = _EPOCH
         self.previous = _EPOCH
@@ -217,11 +207,11 @@ class _Parser(Reader):
 
     def read_classes(self, node: yaml.Node, lines: dict[str, yaml.Node]) -> dict[str, Any]:
         classes: dict[str, Any] = {}
-        code = model.FIRST_FREE_CLASS_CODE
+        code = len(config.CLASSES) + 1
         for name, (name_node, rules_node) in self.mapping(node, "site.classes").items():
             what = "classes." + name
-            if not re.fullmatch("[a-z][a-z0-9_]*", name):
-                self.error(name_node, f"site.{what}: a class is named in small letters")
+            if not re.fullmatch("[a-z][a-z0-9_]{0,15}", name):
+                self.error(name_node, f"site.{what}: a class is named by at most 16 small letters")
             lines[what] = name_node
             rules: dict[str, Any] = {}
             for key, (key_node, value_node) in self.mapping(rules_node, "site." + what, CLASS_KEYS).items():
@@ -230,9 +220,9 @@ class _Parser(Reader):
                     rules[key] = self.text(value_node, f"site.{what}.{key}")
                 else:
                     rules[key] = self.plain(value_node, f"site.{what}.{key}")
-            if name not in model.BUILT_IN_CLASSES:
-                if code > model.LAST_CLASS_CODE:
-                    self.error(name_node, "site.classes: more than %d classes" % model.LAST_CLASS_CODE)
+            if name not in BUILT_IN_CLASSES:
+                if code > _LAST_CLASS_CODE:
+                    self.error(name_node, "site.classes: more than %d classes" % _LAST_CLASS_CODE)
                 rules["code"] = code
                 code += 1
                 self.class_names += (name,)
@@ -290,7 +280,13 @@ class _Parser(Reader):
         elif len(value) // 2 not in _UID_BYTES:
             self.error(node, "%s: %d bytes; a card number has 4, 7 or 10" % (what, len(value) // 2))
         else:
-            return bytes.fromhex(value)
+            uid = bytes.fromhex(value)
+            try:
+                picc.Card(uid)
+            except ValueError as error:
+                self.error(node, f"{what}: {error}")
+                return None
+            return uid
         return None
 
     def read_allow(self, node: yaml.Node) -> tuple[model.Record, ...]:
@@ -325,8 +321,8 @@ class _Parser(Reader):
             length = (end - begin) // datetime.timedelta(minutes=1)
             if length <= 0:
                 self.error(keys["until"][1], f"{what}: the window ends before it starts")
-            elif length > _MAX_WINDOW_MIN:
-                self.error(keys["until"][1], "%s: a window is at most %d minutes" % (what, _MAX_WINDOW_MIN))
+            elif length > LENGTH_MIN_MAX:
+                self.error(keys["until"][1], "%s: a window is at most %d minutes" % (what, LENGTH_MIN_MAX))
         party = self.integer(keys["party"][1], what + ": party", 1, _MAX_PARTY) if "party" in keys else 0
         slow = self.boolean(keys["slow"][1], what + ": slow") if "slow" in keys else False
         if len(self.problems) != before or card is None or cls is None:

@@ -7,16 +7,16 @@ otherwise; it knows no YAML and no hardware.
 from dataclasses import dataclass, field
 from typing import Any
 
+from firmware.config import CLASSES
+
 US = 1_000_000
-DIRECTIONS = ("in", "out")
+DIRECTIONS: tuple[str, ...] = ("in", "out")
 DECISIONS = ("grant", "deny", "ignore", "none")
 LANES = ("locked", "open_in", "open_out", "free", "fault")
 INPUTS = ("fire", "guard_in", "guard_out", "tamper")
 MODES = ("normal", "lockdown", "out_of_service", "free")
 CARD_TYPES = ("uid", "classic", "ntag424", "desfire")
-BUILT_IN_CLASSES = ("yellow", "green", "blue", "staff")  # codes 1..4 of a credential
-FIRST_FREE_CLASS_CODE = 5
-LAST_CLASS_CODE = 15
+BUILT_IN_CLASSES = tuple(name for name, _, _ in CLASSES)
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Scenario:
 
     def class_codes(self) -> dict[str, int]:
         """Return the credential's class code of every class name of this site."""
-        codes = {name: code for code, name in enumerate(BUILT_IN_CLASSES, 1)}
+        codes = {name: code for name, code, _ in CLASSES}
         for name, rules in self.site.get("classes", {}).items():
             if "code" in rules:
                 codes[name] = rules["code"]

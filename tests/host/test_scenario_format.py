@@ -242,6 +242,7 @@ def test_a_step_over_several_lines_names_the_line_of_the_fault():
         ('until: "2026-03-02T10:00"', 'until: "2026-03-02T10:00:30"', 9, "to the minute"),
         ("party: 17", "party: 70000", 9, "from 1 to 65535"),
         ("party: 17", "room: 3", 9, "unknown key `room`"),
+        ('"04A1B2C3D4E5F6"', '"88A1B2C3"', 6, "cascade tag"),
     ],
 )
 def test_a_bad_head_is_named_with_its_line(old, new, line, part):

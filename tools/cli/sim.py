@@ -1,0 +1,114 @@
+"""`pinter sim`: stories and a demonstration on simulated gates that run the unmodified firmware.
+
+Owns the words on the terminal and the exit codes (0 all held, 1 an expectation failed, 2 a file is invalid);
+the playing is `host_sim.scenario` and `host_sim.demo`.
+"""
+
+import sys
+
+import click
+
+from host_sim.deploy import DeployError
+from host_sim.scenario import format as scenario_format
+from host_sim.scenario import log, runner
+from host_sim.scenario.nodes import ScenarioError
+
+RUNTIMES = {"cpython": ("cpython",), "micropython": ("micropython",), "both": runner.RUNTIMES}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def group() -> None:
+    """Run gates, cards and visitors in simulation."""
+
+
+@group.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
+@click.option(
+    "--runtime",
+    type=click.Choice(list(RUNTIMES)),
+    default="both",
+    show_default=True,
+    help="Run the firmware on CPython, on real MicroPython, or on both and compare the logs.",
+)
+@click.option(
+    "--log",
+    "log_file",
+    type=click.Path(),
+    metavar="OUT.jsonl",
+    help="Write all that happened, as JSON lines.",
+)
+def run(files: tuple[str, ...], runtime: str, log_file: str | None) -> None:
+    """Play scenario files (docs/scenarios.md) and judge their expectations.
+
+    Exit code 0: every expectation holds; 1: one fails, each is named with file, step, expected and got; 2: a
+    file is invalid, and nothing was played.
+    """
+    scenarios, complaints = [], []
+    for file in files:
+        try:
+            scenarios.append(scenario_format.load(file))
+        except ScenarioError as error:
+            complaints.append(str(error))
+    if complaints:
+        click.echo("\n".join(complaints), err=True)
+        sys.exit(2)
+    _write(log_file, [])  # before the work: a place that cannot be written should not cost a run
+    is_good, lines = True, []
+    try:
+        for scenario, result in zip(scenarios, runner.run_all(scenarios, RUNTIMES[runtime]), strict=True):
+            for problem in result.problems:
+                click.echo(problem)
+            click.echo(
+                "%s  %s: %s (%d steps, %s of virtual time, on %s)"
+                % (
+                    "FAIL" if result.problems else "ok  ",
+                    scenario.file,
+                    scenario.title or "without title",
+                    result.steps,
+                    _span(result.virtual_s),
+                    " and ".join(RUNTIMES[runtime]),
+                )
+            )
+            is_good = is_good and not result.problems
+            lines += result.log
+    except DeployError as error:
+        click.echo("Error: %s" % error, err=True)
+        sys.exit(2)
+    _write(log_file, lines)
+    sys.exit(0 if is_good else 1)
+
+
+@group.command()
+@click.option(
+    "--speed", type=click.FloatRange(min=0, min_open=True), help="Pace: virtual seconds per real second."
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(["micropython", "cpython"]),
+    default=None,
+    help="Where the firmware runs.  [default: micropython]",
+)
+def demo(speed: float | None, runtime: str | None) -> None:
+    """Play a morning at one gate: a list of visits, its visitors, and what the gate makes of them."""
+    from host_sim import demo as morning
+
+    try:
+        sys.exit(morning.play(speed=speed, runtime=runtime))
+    except DeployError as error:
+        click.echo("Error: %s" % error, err=True)
+        sys.exit(2)
+
+
+def _write(log_file: str | None, lines: list[str]) -> None:
+    if log_file is None:
+        return
+    try:
+        log.write(log_file, lines)
+    except OSError as error:
+        click.echo("Error: %s: cannot be written: %s" % (log_file, error.strerror or error), err=True)
+        sys.exit(2)
+
+
+def _span(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return "%d:%02d:%02d" % (hours, rest // 60, rest % 60)
