@@ -193,7 +193,7 @@ def unpack_header(buf, off: int = 0) -> "Header":
         (magic != b"PNTB" and "magic")
         or (form != 1 and "format")
         or (kind != SNAPSHOT and kind != DELTA and "kind")
-        or (length != HEADER_SIZE and "length")
+        or (length != HEADER_SIZE and "header length")
         or (rest != bytes(8) and "reserved")
         or ((seq_to <= seq_from or (kind == SNAPSHOT and seq_from)) and "seq")
         or (expires <= issued and "expires")
