@@ -54,8 +54,9 @@ class MFRC522:
 
     `version` is what VersionReg says: 0x92 and 0x91 are NXP's, others are clones. `trace(now_us, kind, a, b)`
     is called with ("spi", MOSI, MISO), ("sent", bits, b"") and ("received", data in the FIFO, ErrorReg); None
-    costs nothing. `seed` is that of the random ID command. `assumed` counts what the driver did whose effect the
-    data sheet leaves open; a careful driver keeps it empty.
+    costs nothing. `seed` is that of the random ID command. `assumed` counts what the driver did whose effect
+    the data sheet leaves open; a careful driver keeps it empty. `start_send_lasts`: StartSend is write-only and
+    taken as a strobe; set this for a chip in which it stays, and starts the next Transceive by itself.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class MFRC522:
         self._version = version
         self.trace = trace
         self.assumed: Counter[str] = Counter()
+        self.start_send_lasts = False
+        self._start_send = False  # as last written
         self._random = random.Random(seed)
         self._buffer = bytes(BUFFER_SIZE)
         self._regs = bytearray(reg.RESET_VALUES)
@@ -196,6 +199,7 @@ class MFRC522:
     def _reset_registers(self) -> None:
         self._regs[:] = reg.RESET_VALUES
         self._regs[reg.VERSION] = self._version
+        self._start_send = False
         self._timer.reset()
         self._crc.reset()
         self._fifo.clear()
@@ -325,7 +329,8 @@ class MFRC522:
 
     def _write_bit_framing(self, value: int) -> None:
         self._regs[reg.BIT_FRAMING] = value & reg.WRITABLE[reg.BIT_FRAMING]
-        if value & reg.START_SEND and self._regs[reg.COMMAND] & 0x0F == reg.TRANSCEIVE:
+        self._start_send = bool(value & reg.START_SEND)
+        if self._start_send and self._regs[reg.COMMAND] & 0x0F == reg.TRANSCEIVE:
             self._uart.send()
 
     def _write_mode(self, value: int) -> None:
@@ -387,9 +392,10 @@ class MFRC522:
         uart = self._uart
         if command == reg.TRANSCEIVE:
             uart.await_start_send()
-            if self._regs[reg.BIT_FRAMING] & reg.START_SEND:
-                self.assumed["StartSend was set before Transceive began: sent at once"] += 1
-                uart.send()
+            if self._start_send:
+                self.assumed["Transceive began with StartSend still written as 1"] += 1
+                if self.start_send_lasts:
+                    uart.send()
         elif command == reg.TRANSMIT:
             uart.send()
         elif command == reg.RECEIVE:

@@ -90,7 +90,7 @@ MAP = {
     FIFO_LEVEL: Register("FIFOLevelReg", 0x00, 0x00, "9.3.1.11"),
     WATER_LEVEL: Register("WaterLevelReg", 0x08, 0x3F, "9.3.1.12"),
     CONTROL: Register("ControlReg", 0x10, 0x00, "9.3.1.13"),
-    BIT_FRAMING: Register("BitFramingReg", 0x00, 0xF7, "9.3.1.14"),
+    BIT_FRAMING: Register("BitFramingReg", 0x00, 0x77, "9.3.1.14"),
     COLL: Register("CollReg", 0xA0, 0x80, "9.3.1.15"),
     MODE: Register("ModeReg", 0x3F, 0xAB, "9.3.2.2"),
     TX_MODE: Register("TxModeReg", 0x00, 0xF8, "9.3.2.3"),
@@ -182,7 +182,7 @@ FLUSH_BUFFER = 0x80  # FIFOLevelReg
 T_STOP_NOW = 0x80  # ControlReg
 T_START_NOW = 0x40
 RX_LAST_BITS = 0x07
-START_SEND = 0x80  # BitFramingReg
+START_SEND = 0x80  # BitFramingReg; write-only
 VALUES_AFTER_COLL = 0x80  # CollReg
 COLL_POS_NOT_VALID = 0x20
 TX_WAIT_RF = 0x20  # ModeReg
