@@ -108,6 +108,18 @@ def test_lookups_are_right_whatever_the_distribution_of_keys():
     assert allowlist.find((0x8000000000000000 + 400).to_bytes(8, "big")) is None
 
 
+def test_keys_that_mislead_interpolation_cost_few_reads_more():
+    credentials = b"".join([i.to_bytes(8, "big") + bytes(8) for i in range(700)])
+    head = records.pack_header(records.Header(1, "JKT", "A", 0, 1, 1, 2, 700, 0))
+    device = NorDevice(BLOCKS)
+    allowlist = opened(device)
+    allowlist.load(BytesIO(head + credentials + hmac_sha256(KEY, head + credentials)))
+    for i in range(700):
+        device.reads = 0
+        assert allowlist.find(i.to_bytes(8, "big")) is not None
+        assert device.reads <= 7
+
+
 def test_a_lookup_reads_windows_of_1024_bytes_at_most_and_few_of_them():
     device, allowlist = loaded(range(700))
     device.reads = device.largest_read = 0
@@ -252,6 +264,19 @@ def test_a_snapshot_that_failed_or_was_overtaken_is_spent():
     second.feed(data)
     second.commit()
     assert allowlist.seq == 2
+
+
+def test_a_bundle_that_was_too_long_cannot_be_committed():
+    allowlist = loaded([1])[1]
+    snapshot = allowlist.begin()
+    snapshot.feed(bundle([1, 2], seq=2))
+    for act in (lambda: snapshot.feed(b"x"), snapshot.commit):
+        try:
+            act()
+            raise AssertionError("was accepted")
+        except BundleError:
+            pass
+    assert allowlist.seq == 1
 
 
 def test_a_flash_that_does_not_keep_what_is_written_is_an_error():
