@@ -36,6 +36,7 @@ class App:
             self._poll_inputs()
             await asyncio.sleep_ms(_IO_MS)
         self._gate.boot()
+        gc.threshold(-1)  # from here on the heap is tidied in quiet moments, and else only when it is full
         gc.collect()
         self._supervisor.add("inputs", self._watch_inputs)
         self._supervisor.add("reader in", lambda beat: self._read(0, beat))
@@ -77,9 +78,10 @@ class App:
 
     async def _watch_inputs(self, beat):
         """Feed sensors, buttons and contacts to the gate, and move relays, lane and lamps on."""
+        on_event = self._gate.lane_event  # bound once: this loop allocates nothing while nothing happens
         while True:
             beat()
-            self._poll_inputs(self._gate.lane_event)
+            self._poll_inputs(on_event)
             self._gate.tick()
             for relay in self._hardware.relays:
                 relay.poll()

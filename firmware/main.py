@@ -1,12 +1,15 @@
 """Starts the gate: the board's pins, the application, nothing else."""
 
 import asyncio
+import gc
 
 import board
 from machine import Pin
 
 for _number in (board.RELAY_IN, board.RELAY_OUT):  # before anything that could fail or take time
     Pin(_number, Pin.OUT, value=0)
+
+gc.threshold(8192)  # else loading fills the heap once before it is tidied, and what stays lies scattered
 
 from firmware import wiring
 from firmware.app import App
