@@ -52,8 +52,10 @@ _SHORT = const(7)  # BitFramingReg: TxLastBits of REQA and WUPA
 
 _FDT_US = const(91)  # 1236/fc, the longer of the two frame delay times of ISO/IEC 14443-3 6.2.1.1
 _HALT_US = const(1000)  # ISO/IEC 14443-3 6.4.3: silence for 1 ms acknowledges HLTA
+_GUARD_US = const(90)  # the chip itself waits 9 bits after a reply (MfTxReg TxWait, DS 9.3.2.13)
 _LATE_US = const(2000)  # the chip's timer must have ended the wait long before
 _MARGIN_US = const(24)  # end of the reply -> flags and FIFO settled
+_MARGIN_STEP_US = const(48)
 _MARGIN_MAX_US = const(216)
 _START_MS = const(25)  # oscillator start, DS 8.8.2
 
@@ -117,7 +119,10 @@ class MFRC522:
         self._dirty = True
         self._tx_crc = 0
         self._rx_crc = 0
+        self._framing = 0
         self._margin_us = _MARGIN_US
+        self._is_stuck = False
+        self._ended_us = 0
         self.collision = 0
         self.version = 0
         self.resets = -1
@@ -172,7 +177,7 @@ class MFRC522:
         its FIFO does not echo. Cards in the field lose their state.
         """
         self.resets += 1
-        self._tx_crc = self._rx_crc = 0
+        self._tx_crc = self._rx_crc = self._framing = 0
         self._cs(1)
         self._rst(0)
         sleep_us(100)  # DS 8.8.1 asks for 100 ns
@@ -215,6 +220,12 @@ class MFRC522:
         Raises CardCRCError, CardParityError, CardProtocolError, CardCollision (at a place that the chip
         cannot tell), CardTimeout (a reply later than the standard allows; the next wait is longer), BusError.
         """
+        if self._framing != framing:
+            # StartSend is write-only (DS 9.3.1.14), so it should not last; if it does on some clone, the next
+            # command starts the transmission itself, and then it must find the right framing.
+            self._framing = framing
+            self._write(_BIT_FRAMING, framing)
+        self._write(_COMMAND, _TRANSCEIVE)  # before the FIFO, which must not be written with an open receiver
         if self._dirty:
             self._write(_FIFO_LEVEL, _FLUSH)
         self._dirty = True  # until a reply has been read as expected: an open receiver may catch noise
@@ -222,13 +233,18 @@ class MFRC522:
         if self._tx_crc != crc:
             self._tx_crc = crc
             self._write(_TX_MODE, crc)
+        if self._rx_crc > crc:
+            # Anticollision is short: written on the air, this could come after the start of the reply.
+            self._rx_crc = crc
+            self._write(_RX_MODE, crc)
         self._send(count)
-        self._write(_COMMAND, _TRANSCEIVE)
+        self._sleep(self._ended_us, _GUARD_US)
         self._write(_BIT_FRAMING, _START_SEND | framing)
         start = ticks_us()
         wait_us = self._while_on_air(start, count, expect, framing, crc, then)
         self._sleep(start, wait_us)
         self._status(expect)
+        self._ended_us = ticks_us()
         self._alive()
         answer = self._answer
         level = answer[_LEVEL]
@@ -239,7 +255,9 @@ class MFRC522:
             return level if level or error & _ERR_COLLISION else -1
         if not answer[_IRQ] & _IRQ_DONE:
             self._late(start, wait_us + _LATE_US)
-        elif answer[_IRQ] & _IRQ_RX_ERR:
+            return -1
+        self._is_stuck = False
+        if answer[_IRQ] & _IRQ_RX_ERR:
             self._dirty = level != expect
             if error:
                 self._judge(error)
@@ -248,14 +266,14 @@ class MFRC522:
 
     def _while_on_air(self, start, count, expect, framing, crc, then):
         """Write what need not precede StartSend; return the us from `start` to the end of the reply."""
-        # 1 etu = 128/fc = 9.44 us; a byte is 9 etu with its parity bit, 3 more for start and end.
+        # 1 etu = 128/fc = 9.44 us; a byte is 9 etu with its parity bit, 2 more for start and end.
         last = framing & 7
-        send_us = (9 * count + 3 - (9 - last if last else 0) + (18 if crc else 0)) * 944 // 100
+        send_us = (9 * count + 2 - (9 - last if last else 0) + (18 if crc else 0)) * 944 // 100
         if framing != _SHORT:
             # All flags that matter rise after the transmission. A short frame does without them: the empty
             # poll has spent its frame on flushing what the open receiver may have caught since the last one.
             self._write(_COM_IRQ, 0x7F)
-        if self._rx_crc != crc:
+        if self._rx_crc < crc:
             self._rx_crc = crc
             self._write(_RX_MODE, crc)
         if then != crc:
@@ -272,14 +290,18 @@ class MFRC522:
         answer = self._answer
         while not answer[_IRQ] & _IRQ_DONE:
             if ticks_diff(ticks_us(), start) > limit_us:
-                raise self._error(BusError, "the reader chip's timer does not run")
+                # Once can be a hiccup between StartSend and the clearing of the flags.
+                kind = BusError if self._is_stuck else CardTimeout
+                self._is_stuck = True
+                raise self._error(kind, "the reader chip's timer does not run")
             if self._irq is None or not self._irq():
                 self._status(0)
                 self._alive()
+        self._is_stuck = False
         if answer[_IRQ] & _IRQ_RX_ERR:
             # Part of the reply was taken from the FIFO too early and is spoilt; wait longer from now on.
             if self._margin_us < _MARGIN_MAX_US:
-                self._margin_us += _MARGIN_US
+                self._margin_us += _MARGIN_STEP_US
             raise self._error(CardTimeout, "late reply")
 
     def _judge(self, error):
@@ -296,6 +318,6 @@ class MFRC522:
         raise self._error(BusError, "reader chip error")
 
     def _sleep(self, start, until_us):
-        until_us -= ticks_diff(ticks_us(), start)
-        if until_us > 0:
-            sleep_us(until_us)
+        left_us = until_us - ticks_diff(ticks_us(), start)
+        if 0 < left_us <= until_us:  # more than that: `start` is so long ago that the ticks have wrapped
+            sleep_us(left_us)

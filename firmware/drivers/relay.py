@@ -4,10 +4,10 @@ Owns the output's pin and its RMT channel. It never knows why the turnstile open
 inputs with a pull-down: low, floating and unpowered are all "off".
 
 On the ESP32 a pin listens to one source at a time: making the Pin object as an output gives it to GPIO,
-making the RMT object gives it to the RMT. A running transmission goes on unheard when GPIO takes the pin. Facts of
-MicroPython's ports/esp32/esp32_rmt.c: `write_pulses` while active blocks the interpreter until the running
-sequence has ended, and stopping or releasing a channel within a sequence of more than 300 ms panics an ESP32.
-So a channel is written and released only while it is idle.
+making the RMT object gives it to the RMT. A running transmission goes on unheard when GPIO takes the pin.
+Facts of MicroPython's ports/esp32/esp32_rmt.c: `write_pulses` while active blocks the interpreter until the
+running sequence has ended, and stopping or releasing a channel within a sequence of more than 300 ms panics
+an ESP32. So a channel is written and released only while it is idle.
 """
 
 from micropython import const

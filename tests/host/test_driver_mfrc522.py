@@ -1,0 +1,567 @@
+"""The reader driver and activation against the simulated chip, byte by byte of SPI, in virtual time."""
+
+import itertools
+import random
+import types
+
+import pytest
+
+from host_sim.cards import air
+from host_sim.cards.field import Field
+from host_sim.cards.noise import BitErrors
+from host_sim.cards.picc import Answer, Card
+from host_sim.chips.mfrc522 import MFRC522
+from host_sim.importer import ROOT, Importer
+from host_sim.timeline import Timeline
+from tests import counts
+
+MASK = (1 << 30) - 1
+AIR_LIMIT_US = {4: 2470, 7: 4490, 10: 6520}  # what physics allows from REQA to the last SAK
+FRAME_LIMIT = {4: 30, 7: 52, 10: 74}
+POLL_US = 30_000
+
+
+class Rig:
+    """One reader: simulated chip and field, an SPI bus that counts and charges frames, the firmware's driver.
+
+    `spoil(number, miso)` may replace what the bus brings back in SPI frame `number`.
+    """
+
+    def __init__(self, version=0x92, irq=False, spi_us=70):
+        self.timeline = Timeline()
+        self.field = Field(self.timeline)
+        self.chip = MFRC522(self.timeline, self.field, version=version)
+        self.spi_us = spi_us
+        self.frames = 0
+        self.selected = 0
+        self.spoil = None
+        time = types.ModuleType("time")
+        time.__dict__.update(
+            ticks_us=self._ticks_us,
+            ticks_diff=lambda a, b: ((a - b + MASK // 2 + 1) & MASK) - MASK // 2 - 1,
+            sleep_us=lambda us: self.timeline.run_until(self.timeline.now + us),
+        )
+        micropython = types.ModuleType("micropython")
+        micropython.__dict__["const"] = lambda value: value
+        importer = Importer([ROOT], types.ModuleType("_link"), ROOT)
+        importer.modules.update(time=time, micropython=micropython)
+        self.errors = importer.load("firmware.errors")
+        driver = importer.load("firmware.drivers.mfrc522")
+        pin = (lambda: self.chip.irq_level) if irq else None
+        self.driver = driver.MFRC522(self, self._select, self.chip.reset_pin, pin)
+        self.scanner = importer.load("firmware.cards.iso14443a").Scanner(self.driver)
+
+    def _ticks_us(self):
+        self.timeline.run_until(self.timeline.now + 2)
+        return (self.timeline.now - 40_000) & MASK  # wraps soon after the start
+
+    def _select(self, level):
+        assert level != self.selected or level == 1, "chip select twice"
+        self.selected = level
+
+    def _transfer(self, mosi):
+        assert self.selected == 0
+        self.timeline.run_until(self.timeline.now + self.spi_us + (len(mosi) * 8 + 9) // 10)
+        self.frames += 1
+        miso = self.chip.transfer(bytes(mosi))
+        return miso if self.spoil is None else self.spoil(self.frames, miso)
+
+    def write(self, mosi):
+        self._transfer(mosi)
+
+    def write_readinto(self, mosi, miso):
+        assert len(mosi) == len(miso)
+        miso[:] = self._transfer(mosi)
+
+    def rest(self, us=POLL_US):
+        self.timeline.run_until(self.timeline.now + us)
+
+    def poll(self):
+        self.rest()
+        return self.scanner.poll()
+
+    def enter(self, *uids):
+        cards = [Card(bytes.fromhex(uid)) if isinstance(uid, str) else Card(uid) for uid in uids]
+        for card in cards:
+            self.field.enter(card)
+        return cards
+
+    def cost(self, function, *arguments):
+        frames, now = self.frames, self.timeline.now
+        result = function(*arguments)
+        return result, self.frames - frames, self.timeline.now - now
+
+
+def started(*uids, **options):
+    """Return a rig whose reader runs, with cards in the field."""
+    rig = Rig(**options)
+    rig.driver.start()
+    rig.enter(*uids)
+    return rig
+
+
+def random_uids(source, count):
+    """Return distinct UIDs of mixed lengths; most differ from another one in a single bit."""
+    uids = []
+    while len(uids) < count:
+        size = source.choice((4, 7, 10))
+        near = [uid for uid in uids if len(uid) == size]
+        if near and source.random() < 0.7:
+            uid = bytearray(source.choice(near))
+            bit = source.randrange(8 * size)
+            uid[bit // 8] ^= 1 << bit % 8
+        else:
+            uid = bytearray(source.randbytes(size))
+        if (
+            uid not in uids
+            and not (size == 4 and uid[0] == 0x88)
+            and not (size > 4 and 0x88 in (uid[0], uid[3]))
+        ):
+            uids.append(bytes(uid))
+    return uids
+
+
+# Start, health -------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_sent_before_start():
+    rig = Rig()
+    assert rig.frames == 0
+    assert not rig.chip.powered
+
+
+@pytest.mark.parametrize("version", [0x12, 0x82, 0x88, 0x90, 0x91, 0x92, 0xB2])
+def test_start_switches_the_field_on_and_tells_the_version(version):
+    rig = Rig(version=version)
+    assert rig.driver.start() == version == rig.driver.version
+    assert rig.chip.powered
+    assert rig.driver.resets == 0
+
+
+@pytest.mark.parametrize("level", [0x00, 0xFF])
+def test_a_bus_without_a_chip_is_a_wiring_fault(level):
+    rig = Rig()
+    rig.spoil = lambda number, miso: bytes([level]) * len(miso)
+    with pytest.raises(rig.errors.BusError, match="wiring.*VersionReg=0x%02x" % level):
+        rig.driver.start()
+    assert rig.timeline.now < 30_000
+
+
+def test_a_fifo_that_does_not_echo_is_an_error():
+    rig = Rig()
+    rig.spoil = lambda number, miso: miso[:-1] + bytes([miso[-1] ^ 0x40])
+    with pytest.raises(rig.errors.BusError, match="FIFO does not echo"):
+        rig.driver.start()
+
+
+def test_a_probe_costs_two_frames_and_passes_on_a_healthy_chip():
+    rig = started()
+    for _ in range(5):
+        assert rig.cost(rig.driver.probe)[:2] == (None, 2)
+
+
+def test_a_probe_finds_a_chip_that_lost_its_settings():
+    rig = started()
+    rig.chip.reset_pin(0)
+    rig.chip.reset_pin(1)
+    rig.rest()
+    with pytest.raises(rig.errors.BusError, match="lost its settings"):
+        rig.driver.probe()
+
+
+def test_a_probe_finds_a_chip_that_takes_no_writes():
+    rig = started()
+    rig.driver.probe()
+    rig.spoil = lambda number, miso: rig.chip.transfer(b"\x16\x00") and miso[:7] + b"\x08" + miso[8:]
+    with pytest.raises(rig.errors.BusError, match="takes no writes"):
+        rig.driver.probe()
+        rig.driver.probe()
+
+
+def test_a_dead_chip_is_found_by_the_next_poll_and_recovered_by_its_reset_pin():
+    rig = started("04112233445566")
+    rig.chip.dead = True
+    with pytest.raises(rig.errors.BusError):
+        rig.poll()
+    rig.driver.start()
+    assert rig.driver.resets == 1
+    assert rig.poll() == (bytes.fromhex("04112233445566"),)
+
+
+@pytest.mark.parametrize("answer", [0x00, 0xFF])
+def test_a_chip_that_falls_silent_in_any_spi_frame_of_a_tap_is_recovered(answer):
+    tap = started("04112233445566778899")
+    total = tap.cost(tap.poll)[1]
+    for last in range(total):
+        rig = started("04112233445566778899")
+        death = rig.frames + last
+
+        def spoil(number, miso, death=death, rig=rig):
+            if number == death + 1:
+                rig.chip.dead = True
+            return bytes([answer]) * len(miso) if rig.chip.dead else miso
+
+        rig.spoil = spoil
+        (outcome, _, took_us) = rig.cost(lambda rig=rig: _outcome(rig))
+        assert outcome == "BusError" or last == total - 1, "silent after %d of %d frames" % (last, total)
+        assert took_us < POLL_US + 16_000
+        rig.driver.start()
+        rig.poll()
+        assert rig.scanner.uids == [bytes.fromhex("04112233445566778899")]
+
+
+def _outcome(rig):
+    try:
+        return rig.poll()
+    except rig.errors.BusError:
+        return "BusError"
+
+
+# Figures -------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_poll_takes_five_frames_and_under_two_ms():
+    rig = started()
+    rig.poll()
+    for _ in range(10):
+        rig.rest()
+        found, frames, took_us = rig.cost(rig.scanner.poll)
+        assert found is None
+        assert frames == 5
+        assert took_us < 1000
+
+
+@pytest.mark.parametrize("size", [4, 7, 10])
+def test_a_uid_takes_few_frames_and_little_more_than_its_air_time(size):
+    rig = started()
+    rig.poll()
+    rig.enter(bytes(range(1, size + 1)))
+    rig.rest()
+    now, frames = rig.timeline.now, rig.frames
+    ended = []
+    rig.chip.trace = lambda at, kind, a, b: (
+        ended.append((at, rig.frames)) if kind == "spi" and a[:2] == b"\x12\x50" else None
+    )
+    assert rig.scanner.poll() == (bytes(range(1, size + 1)),)
+    assert rig.timeline.now - now < 12_000
+    # HLTA is the first thing after the UID is known: its FIFO write ends the figure.
+    took_us, took_frames = ended[0][0] - now, ended[0][1] - frames
+    assert took_frames <= FRAME_LIMIT[size]
+    assert took_us <= 1.6 * AIR_LIMIT_US[size]
+
+
+@pytest.mark.parametrize("spi_us", [0, 5, 20, 100, 150, 200])
+def test_activation_does_not_depend_on_the_speed_of_the_bus(spi_us):
+    rig = started("04112233445566778899", "04112233445566", "01020304", spi_us=spi_us)
+    assert len(rig.poll()) == 3
+    assert rig.scanner.errors == 0
+    for _ in range(8):
+        assert rig.poll() is None
+
+
+def test_polls_go_on_over_the_wrap_of_the_ticks():
+    rig = started()
+    for _ in range(20):  # the ticks wrap 40 ms after the start
+        assert rig.poll() is None
+    rig.enter("04112233445566")
+    assert rig.poll() == (bytes.fromhex("04112233445566"),)
+
+
+def test_the_irq_pin_ends_a_late_wait_without_polling_the_status():
+    frames = {}
+    for irq in (False, True):
+        rig = started(irq=irq, spi_us=5)
+        card = rig.enter("01020304")[0]
+        slow_down(card, 120)
+        rig.rest()
+        frames[irq] = rig.cost(rig.scanner.poll)[1]
+        assert rig.scanner.uids == [card.uid]
+    assert frames[True] < frames[False]
+
+
+# Activation ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "uid", ["01020304", "04112233445566", "04112233445566778899", "00000000", "ffffffffffffff"]
+)
+def test_a_card_is_reported_once_while_it_stays(uid):
+    rig = started(uid)
+    assert rig.poll() == (bytes.fromhex(uid),)
+    assert rig.scanner.arrived == 1
+    for _ in range(20):
+        assert rig.poll() is None
+    assert rig.scanner.present(bytes.fromhex(uid))
+    assert rig.scanner.errors == 0
+
+
+def test_a_card_that_leaves_is_reported_within_four_polls_and_can_come_again():
+    rig = started("04112233445566")
+    rig.poll()
+    (card,) = rig.field.cards
+    rig.field.leave(card)
+    reports = [rig.poll() for _ in range(4)]
+    assert [report for report in reports if report is not None] == [()]
+    assert rig.scanner.arrived == 0
+    assert not rig.scanner.present(card.uid)
+    rig.field.enter(card)
+    assert rig.poll() == (card.uid,)
+
+
+def test_a_card_that_loses_power_for_a_moment_is_not_read_again():
+    rig = started("04112233445566")
+    rig.poll()
+    (card,) = rig.field.cards
+    for _ in range(5):
+        rig.field.leave(card)
+        rig.rest(10_000)
+        rig.field.enter(card)
+        assert rig.poll() is None
+    assert rig.scanner.present(card.uid)
+
+
+def test_a_second_card_is_an_arrival_and_both_are_reported():
+    rig = started("04112233445566")
+    rig.poll()
+    rig.enter("01020304")
+    assert set(rig.poll()) == {bytes.fromhex("04112233445566"), bytes.fromhex("01020304")}
+    assert rig.scanner.arrived == 1
+
+
+def test_when_one_of_two_leaves_the_other_is_reported_as_no_arrival():
+    rig = started("04112233445566", "01020304")
+    assert len(rig.poll()) == 2
+    assert rig.scanner.arrived == 2
+    rig.field.leave(rig.field.cards[0])
+    reports = [rig.poll() for _ in range(8)]
+    assert [report for report in reports if report is not None] == [(bytes.fromhex("01020304"),)]
+    assert rig.scanner.arrived == 0
+
+
+def test_an_exchange_of_cards_between_two_polls_is_an_arrival_and_a_departure():
+    rig = started("04112233445566")
+    rig.poll()
+    rig.field.leave(rig.field.cards[0])
+    rig.enter("04112233445567")
+    assert bytes.fromhex("04112233445567") in rig.poll()
+    reports = [rig.poll() for _ in range(8)]
+    assert [report for report in reports if report is not None] == [(bytes.fromhex("04112233445567"),)]
+
+
+@pytest.mark.parametrize("bit", range(32))
+def test_a_collision_at_any_bit_of_a_uid_part_is_resolved(bit):
+    one = bytearray(b"\x25\x5a\xa5\x3c")
+    other = bytearray(one)
+    other[bit // 8] ^= 1 << bit % 8
+    rig = started(bytes(one), bytes(other))
+    assert set(rig.poll()) == {bytes(one), bytes(other)}
+
+
+@pytest.mark.parametrize("first,second", list(itertools.combinations(range(0, 32, 5), 2)))
+def test_two_collisions_in_one_uid_part_are_resolved(first, second):
+    base = int.from_bytes(b"\x25\x5a\xa5\x3c", "little")
+    uids = {(base ^ a << first ^ b << second).to_bytes(4, "little") for a in (0, 1) for b in (0, 1)}
+    rig = started(*uids)
+    assert set(rig.poll()) == uids
+
+
+def test_any_set_of_up_to_eight_cards_is_enumerated_exactly():
+    source = random.Random(counts.SEED)
+    for _ in range(counts.count(500, 10_000)):
+        uids = random_uids(source, source.randint(1, 8))
+        rig = started(*uids)
+        assert set(rig.poll()) == set(uids), [uid.hex() for uid in uids]
+
+
+def test_a_ninth_card_is_left_alone_and_read_when_there_is_room():
+    uids = [bytes([n, 1, 2, 3]) for n in range(1, 10)]
+    rig = started(*uids)
+    assert len(rig.poll()) == 8
+    for _ in range(4):
+        assert rig.poll() is None
+    gone = next(card for card in rig.field.cards if card.uid in rig.scanner.uids)
+    rig.field.leave(gone)
+    for _ in range(40):
+        rig.poll()
+    assert set(rig.scanner.uids) == set(uids) - {gone.uid}
+
+
+def test_a_selected_card_can_be_talked_to_and_halted_again():
+    rig = started("04112233445566", "01020304")
+    rig.poll()
+    assert rig.scanner.select(bytes.fromhex("01020304")) == 0x08
+    assert rig.scanner.select(bytes.fromhex("04112233445566")) == 0x00
+    rig.scanner.halt()
+    assert rig.poll() is None
+    with pytest.raises(rig.errors.CardTimeout):
+        rig.scanner.select(b"\x09\x09\x09\x09")
+
+
+# Torn, late, disturbed -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after_us", range(0, 12_000, 150))
+def test_a_card_that_leaves_at_any_moment_is_either_read_or_not(after_us):
+    rig = started("04112233445566")
+    rig.rest()
+    (card,) = rig.field.cards
+    rig.timeline.after(after_us, rig.field.leave, card)
+    assert rig.scanner.poll() in (None, (card.uid,))
+    rig.rest(40_000)
+    for _ in range(4):
+        rig.poll()
+    assert rig.scanner.uids == []
+    rig.field.enter(card)
+    assert rig.poll() == (card.uid,)
+
+
+@pytest.mark.parametrize("after_us", range(0, 9_000, 150))
+def test_a_card_that_comes_at_any_moment_is_read_by_the_next_poll(after_us):
+    rig = started("01020304")
+    rig.rest()
+    card = Card(bytes.fromhex("04112233445566"))
+    card.power_up_us = 0
+    rig.timeline.after(after_us, rig.field.enter, card)
+    rig.scanner.poll()
+    rig.rest(40_000)
+    for _ in range(3):
+        rig.poll()
+    assert set(rig.scanner.uids) == {card.uid, bytes.fromhex("01020304")}
+
+
+def slow_down(card, delay_us):
+    """Let a card answer selection later than the standard allows."""
+    receive = card.receive
+
+    def late(bits):
+        answer = receive(bits)
+        return Answer(answer.bits, delay_us) if answer and len(bits) > 7 else answer
+
+    card.receive = late
+
+
+def test_a_card_that_answers_late_is_read_and_the_next_wait_is_longer():
+    rig = started("01020304", spi_us=5)
+    (card,) = rig.field.cards
+    slow_down(card, 100)
+    assert rig.poll() == (card.uid,)
+    assert rig.scanner.errors > 0
+    rig.field.leave(card)
+    errors = rig.scanner.errors
+    for _ in range(4):
+        rig.poll()
+    rig.field.enter(card)
+    assert rig.poll() == (card.uid,)
+    assert rig.scanner.errors == errors
+
+
+def test_no_wrong_uid_comes_out_of_a_noisy_field():
+    source = random.Random(counts.SEED)
+    rig = started()
+    rig.field.noise = BitErrors(0.02, counts.SEED)
+    read = 0
+    for _ in range(counts.count(2_000, 100_000)):
+        uids = random_uids(source, source.choice((1, 1, 1, 2)))
+        cards = rig.enter(*uids)
+        for _ in range(3):
+            rig.rest()
+            now = rig.timeline.now
+            rig.scanner.poll()
+            assert rig.timeline.now - now < 80_000
+            assert set(rig.scanner.uids) <= set(uids)
+        read += len(rig.scanner.uids)
+        for card in cards:
+            rig.field.leave(card)
+        while rig.scanner.uids:
+            rig.poll()
+    assert read > counts.count(20, 1_000)
+
+
+class Broken(Card):
+    """A card whose answers `change(data)` spoils, with right parity."""
+
+    def __init__(self, uid, change):
+        super().__init__(uid)
+        self._change = change
+
+    def receive(self, bits):
+        answer = super().receive(bits)
+        return answer and self._change(bits, answer)
+
+
+def replace_uid_part(part):
+    """Return a change that answers the first anticollision with `part` and a right check byte."""
+
+    def change(bits, answer):
+        return Answer(air.frame(part)) if len(answer.bits) == 45 else answer
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "part,kind",
+    [
+        (b"\x01\x02\x03\x04\x05", "CardProtocolError"),  # wrong BCC
+        (b"\x01\x02\x03\x04", "CardProtocolError"),  # too short
+    ],
+)
+def test_a_wrong_answer_to_anticollision_is_a_typed_error_and_no_uid(part, kind):
+    rig = started()
+    rig.field.enter(Broken(b"\x01\x02\x03\x04", replace_uid_part(part)))
+    assert rig.poll() is None
+    assert rig.scanner.uids == []
+    assert rig.scanner.errors > 0
+    assert type(rig.scanner.error).__name__ == kind
+
+
+def replace_sak(frame):
+    """Return a change that answers SELECT (9 bytes with parity bits) with `frame`."""
+
+    def change(bits, answer):
+        return Answer(frame) if len(bits) == 81 else answer
+
+    return change
+
+
+def test_a_sak_with_a_wrong_crc_parity_or_cascade_bit_is_a_typed_error():
+    good = bytearray(air.frame(air.with_crc_a(b"\x08")))
+    wrong_parity = bytearray(good)
+    wrong_parity[8] ^= 1
+    wrong_crc = air.frame(b"\x08\x00\x00")
+    incomplete = air.frame(air.with_crc_a(b"\x04"))
+    for frame, kind in (
+        (bytes(wrong_parity), "CardParityError"),
+        (wrong_crc, "CardCRCError"),
+        (incomplete, "CardProtocolError"),
+    ):
+        rig = started()
+        rig.field.enter(Broken(b"\x01\x02\x03\x04", replace_sak(frame)))
+        assert rig.poll() is None
+        assert type(rig.scanner.error).__name__ == kind
+
+
+class Forged(Card):
+    """Answers with a UID part that begins with the cascade tag and ends the UID there."""
+
+    def receive(self, bits):
+        if len(bits) == 81:
+            return Answer(air.frame(air.with_crc_a(b"\x08")))
+        answer = super().receive(bits)
+        if answer and len(answer.bits) == 45:
+            return Answer(air.frame(b"\x88\x02\x03\x04" + bytes([air.bcc(b"\x88\x02\x03\x04")])))
+        return answer
+
+
+def test_a_cascade_tag_in_a_uid_of_four_bytes_is_refused():
+    rig = started()
+    rig.field.enter(Forged(b"\x01\x02\x03\x04"))
+    assert rig.poll() is None
+    assert "cascade tag" in str(rig.scanner.error)
+
+
+def test_an_error_of_the_air_names_the_registers():
+    rig = started()
+    rig.field.enter(Broken(b"\x01\x02\x03\x04", replace_sak(b"\0" * 27)))
+    rig.poll()
+    for register in ("ComIrqReg", "ErrorReg", "FIFOLevelReg", "CollReg"):
+        assert register + "=" in str(rig.scanner.error)
