@@ -54,9 +54,11 @@ class MFRC522:
 
     `version` is what VersionReg says: 0x92 and 0x91 are NXP's, others are clones. `trace(now_us, kind, a, b)`
     is called with ("spi", MOSI, MISO), ("sent", bits, b"") and ("received", data in the FIFO, ErrorReg); None
-    costs nothing. `seed` is that of the random ID command. `assumed` counts what the driver did whose effect
-    the data sheet leaves open; a careful driver keeps it empty. `start_send_lasts`: StartSend is write-only and
-    taken as a strobe; set this for a chip in which it stays, and starts the next Transceive by itself.
+    costs nothing. `seed` is that of the random ID command.
+
+    `assumed` counts what the driver did whose effect the data sheet leaves open; a careful driver keeps it
+    empty. `start_send_lasts`: StartSend is write-only and taken as a strobe; set this for a chip in which it
+    stays, and starts the next Transceive by itself.
     """
 
     def __init__(

@@ -210,7 +210,7 @@ def test_every_card_of_a_crowd_is_found() -> None:
 
 def test_superposition_of_equal_frames_is_the_frame() -> None:
     bits = frame(b"\x12\x34")
-    assert superpose([bits, bytes(bits), bytearray(bits)]) == (bits, None)
+    assert superpose([bits, bytes([*bits]), bits]) == (bits, None)
 
 
 def test_superposition_of_a_frame_and_its_beginning_is_the_frame() -> None:

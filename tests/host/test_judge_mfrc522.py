@@ -1,0 +1,171 @@
+"""Drivers that nobody here wrote judge the simulated MFRC522: they read virtual cards, unmodified.
+
+What they are known to get wrong is asserted as well: a simulator that hid it would be wrong.
+"""
+
+import logging
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from host_sim.cards.picc import Card, State
+from tests import judges
+from tests.host.judge_fakes import JudgeBench, judge
+
+# The loop of `mfrc522` inverts a bool, which newer Pythons warn of.
+pytestmark = pytest.mark.filterwarnings("ignore:Bitwise inversion:DeprecationWarning")
+
+EMPTY_POLL_FRAMES = 2_013  # its timeout test uses ~ for not, and so it always runs to its count of 2,000
+
+
+def crc_a(data: list[int]) -> list[int]:
+    register = 0x6363
+    for byte in data:
+        for bit in range(8):
+            mixed = (register ^ byte >> bit) & 1
+            register = register >> 1 ^ (0x8408 if mixed else 0)
+    return [register & 0xFF, register >> 8]
+
+
+@pytest.fixture
+def bench() -> JudgeBench:
+    return JudgeBench()
+
+
+@pytest.fixture
+def reader(bench: JudgeBench) -> Iterator[Any]:
+    bench.wires[22] = bench.chip.reset_pin
+    with judge(judges.MFRC522, "mfrc522", bench) as load:
+        yield load("mfrc522.MFRC522").MFRC522()
+    logging.getLogger("mfrc522Logger").handlers.clear()
+
+
+def test_the_judge_reads_and_selects_20_random_cards(bench: JudgeBench, reader: Any) -> None:
+    source = random.Random(522)
+    for _ in range(20):
+        uid = bytes(
+            [source.choice([byte for byte in range(256) if byte not in (0x88,)]), *source.randbytes(3)]
+        )
+        card = Card(uid)
+        bench.enter(card)
+        assert reader.MFRC522_Request(reader.PICC_REQIDL) == (reader.MI_OK, 16)
+        status, data = reader.MFRC522_Anticoll()
+        assert (status, bytes(data[:4])) == (reader.MI_OK, uid)
+        assert data[4] == uid[0] ^ uid[1] ^ uid[2] ^ uid[3]
+        assert reader.MFRC522_SelectTag(data) == 0x08
+        assert card.state is State.ACTIVE
+        bench.field.leave(card)
+
+
+def test_the_judge_calculates_crc_a(reader: Any) -> None:
+    source = random.Random(6363)
+    assert reader.CalulateCRC([0x12, 0x34]) == [0x26, 0xCF]  # ISO/IEC 14443-3 annex B
+    for _ in range(50):
+        reader.Write_MFRC522(reader.CommandReg, reader.PCD_IDLE)
+        data = list(source.randbytes(source.randint(1, 60)))
+        assert reader.CalulateCRC(data) == crc_a(data)
+
+
+def test_the_judge_does_not_end_its_calculation(reader: Any) -> None:
+    """CalcCRC goes on with every byte written to the FIFO until another command (data sheet 10.3.1.4).
+
+    The judge leaves it running. Between two frames it writes Idle, so that it never notices; two calculations
+    in a row show it: the second one's bytes went into the first, and what is left is the preset.
+    """
+    assert reader.CalulateCRC([0x12, 0x34]) == [0x26, 0xCF]
+    assert reader.CalulateCRC([0x12, 0x34]) == [0x63, 0x63]
+
+
+def test_the_judge_sees_no_tag_in_an_empty_field(bench: JudgeBench, reader: Any) -> None:
+    frames = bench.frames
+    status, _ = reader.MFRC522_Request(reader.PICC_REQIDL)
+    assert status == reader.MI_ERR
+    assert bench.frames - frames == EMPTY_POLL_FRAMES
+
+
+def test_the_judge_sees_no_tag_when_the_field_is_off(bench: JudgeBench, reader: Any) -> None:
+    bench.enter(Card(bytes.fromhex("9c599b32")))
+    reader.AntennaOff()
+    assert not bench.field.powered
+    assert reader.MFRC522_Request(reader.PICC_REQIDL)[0] == reader.MI_ERR
+    reader.AntennaOn()
+    bench.advance(5_000)
+    assert reader.MFRC522_Request(reader.PICC_REQIDL) == (reader.MI_OK, 16)
+
+
+def test_the_judge_wakes_a_halted_card_with_wupa_only(bench: JudgeBench, reader: Any) -> None:
+    card = Card(bytes.fromhex("9c599b32"))
+    bench.enter(card)
+    reader.MFRC522_Request(reader.PICC_REQIDL)
+    reader.MFRC522_SelectTag(reader.MFRC522_Anticoll()[1])
+    halt = [0x50, 0x00, *reader.CalulateCRC([0x50, 0x00])]
+    reader.Write_MFRC522(reader.BitFramingReg, 0x00)
+    reader.MFRC522_ToCard(reader.PCD_TRANSCEIVE, halt)
+    assert card.state is State.HALT
+    assert reader.MFRC522_Request(reader.PICC_REQIDL)[0] == reader.MI_ERR
+    assert reader.MFRC522_Request(reader.PICC_REQALL) == (reader.MI_OK, 16)
+
+
+def test_the_judge_cuts_seven_bytes_to_the_cascade_tag_and_three(bench: JudgeBench, reader: Any) -> None:
+    bench.enter(Card(bytes.fromhex("04112233445566")))
+    assert reader.MFRC522_Request(reader.PICC_REQIDL) == (reader.MI_OK, 16)
+    assert bytes(reader.MFRC522_Anticoll()[1]).hex() == "88041122bf"
+
+
+def test_the_judge_does_not_resolve_collisions(bench: JudgeBench, reader: Any) -> None:
+    bench.enter(Card(bytes.fromhex("9c599b32")), Card(bytes.fromhex("9c599b33")))
+    assert reader.MFRC522_Request(reader.PICC_REQIDL) == (reader.MI_OK, 16)
+    status, data = reader.MFRC522_Anticoll()
+    assert (status, data) == (reader.MI_ERR, [])
+    assert reader.Read_MFRC522(reader.CollReg) & 0x3F == 25
+
+
+def test_authentication_has_no_model_yet(
+    bench: JudgeBench, reader: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.enter(Card(bytes.fromhex("9c599b32")))
+    reader.MFRC522_Request(reader.PICC_REQIDL)
+    uid = reader.MFRC522_Anticoll()[1]
+    reader.MFRC522_SelectTag(uid)
+    assert reader.MFRC522_Auth(reader.PICC_AUTHENT1A, 7, [0xFF] * 6, uid) != reader.MI_OK
+    assert "AUTH ERROR" in caplog.text
+
+
+# pi-rc522 -------------------------------------------------------------------------------------------------
+
+
+def test_pi_rc522_reads_four_and_seven_bytes(bench: JudgeBench) -> None:
+    with judge(judges.PI_RC522, "pirc522", bench) as load:
+        bench.wires[22] = bench.chip.reset_pin
+        reader = load("pirc522.rfid").RFID(pin_irq=None)
+        for uid in ("9c599b32", "04112233445566", "00000001", "ffffffff"):
+            card = Card(bytes.fromhex(uid))
+            bench.enter(card)
+            assert bytes(reader.read_id()).hex() == uid
+            bench.field.leave(card)
+        assert reader.read_id() is None
+
+
+# python-rfid ----------------------------------------------------------------------------------------------
+
+
+def test_python_rfid_requests_and_selects_by_irq_flags(bench: JudgeBench) -> None:
+    with judge(judges.PYTHON_RFID, "python_rfid", bench) as load:
+        bench.wires[2] = bench.chip.reset_pin
+        chip = load("python_rfid.mfrc522").MFRC522()
+        chip.Init()
+        handler = load("python_rfid.picc_handler").PICC_Handler(chip)
+        assert list(chip.CalculateCrcBytes([0x12, 0x34])) == [0x26, 0xCF]
+        card = Card(bytes.fromhex("9c599b32"))
+        bench.enter(card)
+        assert list(handler.RequestA().data) == [0x04, 0x00]
+        uid = handler.Select()
+        assert bytes(uid.raw_bytes).hex() == "9c599b32"
+        assert card.state is State.ACTIVE
+        handler.HaltA()
+        assert card.state is State.HALT
+        with pytest.raises(load("python_rfid.errors").TimeoutError):
+            handler.RequestA()
+        assert list(handler.WakeUpA().data) == [0x04, 0x00]
