@@ -20,11 +20,12 @@ class Site:
     """The settings of one gate, as attributes.
 
     site, gate, board: str. utc_offset_min, poll_ms, positions_max, gates (at this site), pulse_ms,
-    companion_after_s, companions_max: int. repeat_s, passage_s, tailgate_s: int or float. passage_sensor, rtc: bool.
-    min_tier: index into records.TIERS. occupancy_max: int or None. opening_hours: None, or seven rows from Monday, each
-    (open, close) in minutes of the local day or None = closed. presence_reset: minutes of the local day or None.
-    classes: 16 ClassRule or None, index = class code. places: {place: (Indonesian, English)} for those of PLACES
-    that the config names.
+    companion_after_s, companions_max: int. repeat_s, passage_s, tailgate_s: int or float. passage_sensor,
+    rtc: bool. min_tier: index into records.TIERS. occupancy_max: int or None. opening_hours: None, or seven
+    rows from Monday, each
+    (open, close) in minutes of the local day or None = closed. presence_reset: minutes of the local day or
+    None. classes: 16 ClassRule or None, index = class code. places: {place: (Indonesian, English)} for
+    those of PLACES that the config names.
 
     Without methods on purpose: a method would keep this whole module on the board's heap.
     """
@@ -32,8 +33,9 @@ class Site:
 
 class ClassRule:
     """The rules of one class, as attributes: name, code, early_min, late_min, reentry_min (minutes),
-    is_principal, needs_principal, counted, exempt, slow (bool), antipassback ("hard", "soft" or "off"), min_tier (index
-    into records.TIERS; the site's unless the class has its own), staff_grace_h (hours, used for exempt classes)."""
+    is_principal, needs_principal, counted, exempt, slow (bool), antipassback ("hard", "soft" or "off"),
+    min_tier (index into records.TIERS; the site's unless the class has its own), staff_grace_h (hours, used
+    for exempt classes)."""
 
 
 def parse(obj) -> "Site":
@@ -58,7 +60,7 @@ def _fill(target, path, obj, keys, extra=None):
         raise ConfigError(path[:-1] or "config", "must be an object")
     known = [row[0] for row in keys]
     for key in sorted([str(k) for k in obj]):
-        if key not in known and key not in PLACES + ("classes",) or path and key not in known:
+        if key not in known and (path or key not in PLACES + ("classes",)):
             raise ConfigError(path + key, "unknown key")
     for row in keys:
         key, default, check = row[:3]
@@ -115,13 +117,13 @@ def _name(field, value, longest=12):
 
 def _time(field, value):
     """Return the minutes of "HH:MM", 00:00 to 24:00."""
+    minutes = 1441
     if isinstance(value, str) and len(value) == 5 and value[2] == ":":
-        digits = value[:2] + value[3:]
-        if all("0" <= c <= "9" for c in digits):
+        if all(["0" <= c <= "9" for c in value[:2] + value[3:]]) and value[3] < "6":
             minutes = int(value[:2]) * 60 + int(value[3:])
-            if int(value[3:]) < 60 and minutes <= 1440:
-                return minutes
-    _error(field, 'must be a time like "07:30"')
+    if minutes > 1440:
+        _error(field, 'must be a time like "07:30"')
+    return minutes
 
 
 def _reset(field, value):

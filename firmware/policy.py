@@ -1,7 +1,7 @@
 """The rules of the gate: which taps are granted, and the one reason of each decision.
 
-Owns the codes of reasons, alarms and modes, and the rows of both directions. Values in, values out: it reads no
-clock, list or pin and moves no position. docs/rules.md is made from its tables and docstrings.
+Owns the codes of reasons, alarms and modes, and the rows of both directions. Values in, values out: it
+reads no clock, list or pin and moves no position. docs/rules.md is made from its tables and docstrings.
 """
 
 from collections import namedtuple
@@ -244,7 +244,8 @@ def ok(s, t, p, rule, at):
 
 
 # Rows of (reason, allow, alarm, predicate): the first that applies gives the reason. One table for each
-# direction; None: the way out while there is no list at all (none was ever applied, or both slots are damaged).
+# direction; None: the way out while there is no list at all (none was ever applied, or both slots are
+# damaged).
 ROWS = {
     IN: (
         ("free", True, "", free),

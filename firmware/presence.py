@@ -1,8 +1,8 @@
 """Positions: who is inside, who left, who entered in the current visit, and whose passage is still to come.
 
-Owns one packed table of 16-byte entries and the one grant whose outcome is open. It has no clock and no flash:
-the application confirms and forgets, and at boot replays the journal into it. It judges no tap; policy.py asks.
-Times are Unix seconds, keys 8 bytes, classes codes, directions "in" or "out".
+Owns one packed table of 16-byte entries and the one grant whose outcome is open. It has no clock and no
+flash: the application confirms and forgets, and at boot replays the journal into it. It judges no tap;
+policy.py asks. Times are Unix seconds, keys 8 bytes, classes codes, directions "in" or "out".
 """
 
 import struct
@@ -45,7 +45,8 @@ class Presence:
         return _NAMES[self._flags(key) & _POSITION]
 
     def visit_entered(self, key, party: int, since: int) -> bool:
-        """Return whether `key` entered in the visit of `party` that began at `since` (0: a visit without a window).
+        """Return whether `key` entered in the visit of `party` that began at `since` (0: a visit without a
+        window).
 
         A confirmed entry counts; `since` is the earliest moment of the visit, from - early_min.
         """
@@ -90,7 +91,8 @@ class Presence:
                 yield bytes(self._table[at : at + 8])
 
     def grant(self, key, cls: int, party: int, direction: str, now: int) -> None:
-        """Remember the grant of an opening. One whose outcome is still open makes its card's position unknown."""
+        """Remember the grant of an opening. One whose outcome is still open makes its card's position
+        unknown."""
         if self._pending and self._pending[0] != key:
             self.settle(now)
         self._pending = key, direction, cls, party, now
@@ -139,8 +141,8 @@ class Presence:
         """Record a passage confirmed by another gate at `time`; return as `confirm` does.
 
         `gate`: 1..255, any fixed numbering of the other gates. A passage that is not later than what is known
-        moves nobody; a gate that learns of an earlier entry after its own still finds the double entry (of the
-        passages that arrive together, hand in the newest first).
+        moves nobody; a gate that learns of an earlier entry after its own still finds the double entry (of
+        the passages that arrive together, hand in the newest first).
         """
         if time - _EPOCH <= self._reset:
             return ""
@@ -157,7 +159,8 @@ class Presence:
         return self.confirm(key, direction, cls, party, time, gate)
 
     def forget(self, key, now: int, visit_over: bool = False) -> None:
-        """Make the position of `key` unknown; what other gates confirmed before `now` no longer counts for it.
+        """Make the position of `key` unknown; what other gates confirmed before `now` no longer counts for
+        it.
 
         `visit_over`: also forget that it entered (after `issue`, `return` and `lost`).
         """
@@ -183,9 +186,9 @@ class Presence:
     def replay(self, event, reason: str) -> None:
         """Apply one journal record (records.Event, and its reason by name) at boot; after the last: `settle`.
 
-        `reset`: with a card key as `forget(..., visit_over=True)`, without as `forget_all`. `remote`: `time` is that
-        of the passage, the high nibble of `direction` the number of the gate. Types without meaning for
-        positions change nothing.
+        `reset`: with a card key as `forget(..., visit_over=True)`, without as `forget_all`. `remote`:
+        `time` is that of the passage, the high nibble of `direction` the number of the gate. Types without
+        meaning for positions change nothing.
         """
         kind, key, time = event.type, event.key, event.time
         direction = "in" if event.direction & 15 == 1 else "out"
@@ -255,13 +258,18 @@ class Presence:
         at = table.find(pattern)
         while at >= 0:
             flags = table[at - 2]  # the gate lies between
-            if at % _SIZE == _PARTY and flags & _POSITION == _INSIDE and table[at - _PARTY : at - 2] != except_key:
+            if (
+                at % _SIZE == _PARTY
+                and flags & _POSITION == _INSIDE
+                and table[at - _PARTY : at - 2] != except_key
+            ):
                 n += self._is(flags >> 4, role)
             at = table.find(pattern, at + 1)
         return n
 
     def _entering(self, role, except_key, party=None):
-        """Return 1 if the card that was granted entry, and is not yet inside, has the class attribute `role`."""
+        """Return 1 if the card that was granted entry, and is not yet inside, has the class attribute
+        `role`."""
         if self._pending:
             key, direction, cls, of, _ = self._pending
             if direction == "in" and key != except_key and self.position(key) != INSIDE:
@@ -274,10 +282,11 @@ class Presence:
 
 
 def last_reset(presence_reset, utc_offset_min: int, now: int):
-    """Return when the latest daily reset was due, at or before `now` (Unix seconds); None if the site has none.
+    """Return when the latest daily reset was due, at or before `now` (Unix seconds); None if the site has
+    none.
 
-    `presence_reset`, `utc_offset_min`: of the Site. A reset is to be made, once time is trusted, when the last
-    one that was made lies before this moment.
+    `presence_reset`, `utc_offset_min`: of the Site. A reset is to be made, once time is trusted, when the
+    last one that was made lies before this moment.
     """
     if presence_reset is None:
         return None

@@ -1,6 +1,8 @@
-"""Which taps are no taps: the memory of one reader for cards held a little too long, and the count of strangers.
+"""Which taps are no taps: the memory of one reader for cards held a little too long, and the count of
+strangers.
 
-Owns only what it has seen. Time is an argument (a monotonic int in ms that never wraps); it decides about no card.
+Owns only what it has seen. Time is an argument (a monotonic int in ms that never wraps); it decides about
+no card.
 """
 
 from micropython import const
@@ -20,8 +22,9 @@ class Repeats:
     def ignores(self, key, decision, now_ms: int) -> bool:
         """Return whether `decision` (policy.Decision) for `key` is none: no record, no feedback, no opening.
 
-        Within `repeat_s` of the card's last decision here: always after a grant, after a deny only if the reason
-        is the same again. `key` is None where no single card stands for the tap. Remembers nothing: see `note`.
+        Within `repeat_s` of the card's last decision here: always after a grant, after a deny only if the
+        reason is the same again. `key` is None where no single card stands for the tap. Remembers nothing:
+        see `note`.
         """
         for seen, allow, reason, at_ms in self._seen:
             if seen == key and now_ms - at_ms < self._repeat_ms:
@@ -41,7 +44,8 @@ class Storm:
         self._times = []
 
     def note(self, reason: str, now_ms: int) -> bool:
-        """Return True if this decision completes a storm (alarm `card_storm`); the count then starts afresh."""
+        """Return True if this decision completes a storm (alarm `card_storm`); the count then starts
+        afresh."""
         if reason in ("unknown_card", "random_uid"):
             self._times.append(now_ms)
             if len(self._times) == _STORM:
