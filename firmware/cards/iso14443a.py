@@ -71,12 +71,12 @@ class Scanner:
         nothing. Bounded to 8 cards; allocates nothing while the field is empty. Raises BusError.
         """
         uids = self.uids
-        misses = self._misses
         held = len(uids)
-        fresh = torn = tries = 0
+        fresh = ()  # joins `uids` with the report, or a fault of the chip would swallow it
+        torn = tries = 0
         # A torn card falls back to IDLE with the first REQA and answers the second.
         while (
-            len(uids) < _CARDS_MAX
+            held + len(fresh) < _CARDS_MAX
             and tries < _TRIES_MAX
             and torn < _TORN_MAX
             and (self._request(_REQA) or (torn and self._request(_REQA)))
@@ -92,14 +92,14 @@ class Scanner:
                 continue
             uid = bytes(self._uid[: self._length])
             if uid in uids:
-                misses[uids.index(uid)] = 0
-            else:
-                uids.append(uid)
-                misses.append(0)
-                fresh += 1
+                self._misses[uids.index(uid)] = 0
+            elif uid not in fresh:
+                fresh += (uid,)
         gone = held and self._check(held)
         if fresh or gone:
-            self.arrived = fresh
+            self.arrived = len(fresh)
+            uids.extend(fresh)
+            self._misses.extend([0] * len(fresh))
             return tuple(uids)
         return None
 
