@@ -118,15 +118,16 @@ class Runtimes:
         return Result("lost", "not run, the interpreter ended before: %s" % "".join(r.output for r in lost))
 
     def _run(self, path: Path, runtime: str, names: list[str]) -> dict[str, Result]:
+        """Run the functions `names` of `path` in one process of `runtime`."""
         package = self.package(runtime)
         environment = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
         if runtime == "cpython":
-            folders = [str(package), str(ROOT / "host_sim" / "shims" / "host")]
+            folders = [str(package), str(path.parent), str(ROOT / "host_sim" / "shims" / "host")]
             environment["PYTHONPATH"] = os.pathsep.join(folders)
-            environment["PYTHONDONTWRITEBYTECODE"] = "1"
+            environment["PYTHONDONTWRITEBYTECODE"] = environment["PYTHONUNBUFFERED"] = "1"
             command = [sys.executable]
         else:
-            environment["MICROPYPATH"] = "%s:.frozen" % package
+            environment["MICROPYPATH"] = "%s:%s:.frozen" % (package, path.parent)
             command = [str(micropython()), "-X", "heapsize=" + HEAP]
         command += [str(PORTABLE / "runner.py"), path.stem, *names]
         try:
@@ -144,6 +145,8 @@ class Runtimes:
         except subprocess.TimeoutExpired as error:
             output, code = error.stdout or b"", "none: it hung"
         results = parse(output.decode("utf-8", "replace"))
+        if not results.keys() >= set(names):
+            results.setdefault("", Result("lost", ""))
         for result in results.values():
             if result.outcome == "lost":
                 result.output += "\nthe interpreter ended with exit code %s" % code
