@@ -128,7 +128,6 @@ class Card:
         """Enter a field at `now_us`: the card hears frames that begin `power_up_us` later."""
         self.state = State.IDLE
         self.ready_at_us = now_us + self.power_up_us
-        self._level = 0
         self.speed_to_card = self.speed_from_card = 0
         self.on_power_on()
 

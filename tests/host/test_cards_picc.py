@@ -180,6 +180,7 @@ def test_anticollision_with_any_number_of_bits(known: int) -> None:
         ("9310", 0),  # fewer bytes than SEL and NVB
         ("9328", 0),  # eight bits are a byte
         ("932f", 0),
+        ("93289c", 0),
         ("9330", 0),  # NVB names a byte that is not there
         ("93309c59", 0),  # one byte too many
         ("93219c", 2),  # one bit named, two sent
@@ -205,6 +206,29 @@ def test_select_with_wrong_bcc_and_right_crc_is_not_ours() -> None:
 def test_uids_that_the_standard_does_not_allow(uid: str) -> None:
     with pytest.raises(ValueError, match="UID"):
         Card(bytes.fromhex(uid))
+
+
+def test_a_right_crc_in_an_unfinished_frame_is_an_error() -> None:
+    whole = next(
+        with_crc_a(bytes([0x30, block])) for block in range(256) if with_crc_a(bytes([0x30, block]))[3] < 128
+    )
+    card = active_higher()
+    assert card.receive(frame(whole, 7)) is None
+    assert card.state is State.IDLE
+
+
+def test_the_last_sak_never_has_the_cascade_bit() -> None:
+    card = Card(UID4, sak=0x24)
+    card.power_on(0)
+    card.receive(REQA)
+    assert answer_of(card, SELECT) == with_crc_a(b"\x20")
+
+
+def test_a_new_field_brings_106_kbit_back() -> None:
+    card = active_higher()
+    card.speed_to_card = card.speed_from_card = 2
+    card.power_on(0)
+    assert (card.speed_to_card, card.speed_from_card) == (0, 0)
 
 
 class Higher(Card):

@@ -371,6 +371,35 @@ def test_a_switched_off_receiver_hears_nothing() -> None:
     assert bench.result().data == b""
 
 
+def test_a_new_reception_clears_the_errors_of_the_last() -> None:
+    card = Card(UID)
+    other = Card(bytes.fromhex("9c599b33"))
+    bench = bench_with(card, other)
+    bench.short(0x26)
+    result = bench.exchange(b"\x93\x20")
+    assert (result.error, result.coll & 0x3F) == (COLL_ERR, 25)
+    bench.field.leave(card)
+    bench.field.leave(other)
+    bench.write(0x04, 0x7F)
+    bench.write(0x09, 0x26)  # the same Transceive goes on: no new command clears anything
+    bench.write(0x0D, 0x87)
+    assert bench.read(0x06) == COLL_ERR
+    bench.advance(500)
+    assert (bench.read(0x06), bench.read(0x0E) & 0x3F) == (0, 0x20)
+
+
+def test_transmit_without_data_that_is_broken_off_sends_nothing_later() -> None:
+    bench = bench_with()
+    bench.write(0x01, 0x04)
+    bench.write(0x01, 0x00)
+    bench.write(0x04, 0x7F)
+    bench.write(0x09, 0x26)
+    bench.write(0x14, 0x80)
+    bench.write(0x14, 0x83)
+    bench.advance(1_000)
+    assert bench.read(0x04) & TX_IRQ == 0
+
+
 def test_modulation_must_be_what_cards_understand() -> None:
     card = Card(UID)
     bench = bench_with(card)
@@ -467,6 +496,10 @@ def test_higher_bit_rates_are_shorter_and_need_a_card_that_agreed() -> None:
         bench.write(0x13, speed << 4)
         if speed:
             assert bench.with_crc(b"\x30\x00").data == b""
+            card.speed_to_card = speed
+            assert (
+                bench.with_crc(b"\x30\x00").data == b""
+            )  # it answers at a rate that the receiver is not set to
         card.speed_to_card = card.speed_from_card = speed
         bench.start(with_crc_a(b"\x30\x00"))
         began = bench.now

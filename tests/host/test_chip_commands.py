@@ -2,7 +2,8 @@
 
 import pytest
 
-from host_sim.cards.picc import Card, State
+from host_sim.cards.air import frame
+from host_sim.cards.picc import Answer, Card, State
 from tests.host.chip_bench import IDLE_IRQ, LO_ALERT_IRQ, Bench, bench_with
 from tests.host.test_chip_registers import RESET, state_of
 
@@ -182,6 +183,35 @@ def test_authentication_is_never_answered_and_the_timer_ends_the_wait() -> None:
     assert bench.read(0x04) & 0x71 == 0x01  # TxIRq and RxIRq are blocked
     assert bench.read(0x08) & 0x08 == 0
     assert bench.read(0x01) & 0x0F == 0x0E
+
+
+def test_what_an_authentication_receives_raises_no_request() -> None:
+    class Chatter(Card):
+        def receive(self, bits: bytes) -> Answer | None:
+            del bits
+            return Answer(frame(b"\x01\x02\x03\x04"))
+
+    bench = bench_with(Chatter(bytes.fromhex("9c599b32")))
+    bench.write(0x04, 0x7F)
+    bench.write(0x09, 0x60, 0x07, *bytes(10))
+    bench.write(0x01, 0x0E)
+    bench.advance(20_000)
+    assert bench.read(0x04) & 0x71 == 0
+
+
+def test_changing_the_polarity_of_mfin_is_an_edge() -> None:
+    bench = Bench()
+    bench.write(0x11, 0x3D)
+    assert bench.read(0x05) == 0x00
+    bench.write(0x11, 0x35)
+    assert bench.read(0x05) == 0x10
+
+
+def test_no_command_runs_without_a_clock() -> None:
+    bench = bench_with()
+    bench.write(0x01, 0x1C)
+    assert bench.read(0x01) == 0x10
+    assert bench.read(0x08) & 7 == 0
 
 
 def test_crypto_flag_cannot_be_set_by_the_host() -> None:
