@@ -118,6 +118,6 @@ class App:
     def _on_fault(self, name, error):
         sys.print_exception(error)
         if isinstance(error, BusError):
-            self._gate.alarm("reader_dead", 1 if name == "reader in" else 2)
+            self._gate.alarm_once("reader_dead", 1 if name == "reader in" else 2)
         else:
-            self._gate.alarm("task_restart")
+            self._gate.alarm_once("task_restart")

@@ -74,8 +74,10 @@ class Gate:
             *[bool(sensor.is_active) for sensor in self.hardware.sensors]
         )
         self._record("boot", reason=self.hardware.reset_cause)
+        for kind, is_on in (("fire", fire), ("tamper", bool(self.hardware.tamper.is_active))):
+            self.alarm_once(kind) if is_on else self.end_alarm(kind)
         if self.fault:
-            self._alarm_once("fault")
+            self.alarm_once("fault")
         else:
             self.end_alarm("fault")
             self.load_list()
@@ -122,7 +124,7 @@ class Gate:
         except (BundleError, StoreError) as error:
             sys.print_exception(error)
             self._record("bundle_rejected")
-            self._alarm_once("bundle_rejected")
+            self.alarm_once("bundle_rejected")
 
     # Cards
 
@@ -289,9 +291,10 @@ class Gate:
         self.alarms[kind, direction] = True
         self._record("alarm", direction, ALARMS.index(kind), cls, key, party)
 
-    def _alarm_once(self, kind):
-        if (kind, 0) not in self.alarms:
-            self.alarm(kind)
+    def alarm_once(self, kind: str, direction: int = 0) -> None:
+        """Raise an alarm unless it is on: for causes that are looked at again and again."""
+        if (kind, direction) not in self.alarms:
+            self.alarm(kind, direction)
 
     def end_alarm(self, kind: str, direction: int = 0) -> None:
         """End an alarm whose cause has gone; nothing if it was not on."""
@@ -345,7 +348,7 @@ class Gate:
                 if now < self.list.expires - _STALE_S:
                     self.end_alarm("list_stale")
                 else:
-                    self._alarm_once("list_stale")
+                    self.alarm_once("list_stale")
         if self.lane.opening is None and not any([reader.uids for reader in self.hardware.readers]):
             self.journal.idle()
 
