@@ -76,7 +76,6 @@ _SEND_MAX = const(7)
 _SETUP = (
     b"\x02\xa1"  # ComIEnReg: IRQ pin active low, RxIEn, TimerIEn
     b"\x03\x80"  # DivIEnReg: IRQ pin push-pull
-    b"\x11\x3d"  # ModeReg: TxWaitRF, CRC preset 6363h (ISO/IEC 14443-3 CRC_A)
     b"\x15\x40"  # TxASKReg: 100 % ASK
     b"\x2a\x80"  # TModeReg: TAuto, starts at the end of transmission, stops with the first bits of a reply
     b"\x2b\xa9"  # TPrescalerReg: 169 -> (2 * 169 + 1) / 13.56 MHz = 25 us

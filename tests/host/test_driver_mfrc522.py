@@ -3,6 +3,7 @@
 import itertools
 import random
 import types
+from collections.abc import Callable
 
 import pytest
 
@@ -34,7 +35,7 @@ class Rig:
         self.spi_us = spi_us
         self.frames = 0
         self.selected = 0
-        self.spoil = None
+        self.spoil: Callable[[int, bytes], bytes] | None = None
         time = types.ModuleType("time")
         time.__dict__.update(
             ticks_us=self._ticks_us,
@@ -218,6 +219,19 @@ def _outcome(rig):
         return "BusError"
 
 
+def test_a_chip_whose_clock_stands_is_a_bus_error_within_one_poll():
+    rig = started("01020304")
+    rig.poll()
+    rig.field.leave(rig.field.cards[0])
+    rig.enter("01020305")
+    rig.spoil = lambda number, miso: miso[:1] + b"\0" + miso[2:] if len(miso) > 2 else miso  # ComIrqReg
+    with pytest.raises(rig.errors.BusError, match="timer does not run"):
+        rig.poll()
+    rig.spoil = None
+    rig.driver.start()
+    assert bytes.fromhex("01020305") in rig.poll()
+
+
 # Figures -------------------------------------------------------------------------------------------------
 
 
@@ -257,6 +271,16 @@ def test_activation_does_not_depend_on_the_speed_of_the_bus(spi_us):
     assert len(rig.poll()) == 3
     assert rig.scanner.errors == 0
     for _ in range(8):
+        assert rig.poll() is None
+
+
+def test_activation_works_on_a_chip_whose_startsend_bit_lasts():
+    rig = started("04112233445566778899", "04112233445566", "01020304", "01020305")
+    rig.chip.start_send_lasts = True
+    assert rig.poll() is not None
+    assert len(rig.scanner.uids) == 4
+    assert rig.scanner.errors == 0
+    for _ in range(12):
         assert rig.poll() is None
 
 
@@ -503,7 +527,7 @@ def replace_uid_part(part):
     "part,kind",
     [
         (b"\x01\x02\x03\x04\x05", "CardProtocolError"),  # wrong BCC
-        (b"\x01\x02\x03\x04", "CardProtocolError"),  # too short
+        (b"\x01\x02\x03\x00", "CardProtocolError"),  # too short, and right as far as it goes
     ],
 )
 def test_a_wrong_answer_to_anticollision_is_a_typed_error_and_no_uid(part, kind):

@@ -60,6 +60,13 @@ def test_every_pulse_of_60_ms_is_noticed_at_any_phase_and_step():
             assert [report for report in reports if report] == [1, -1], (step_ms, phase_ms)
 
 
+def test_a_press_is_reported_within_two_polls():
+    line = Line(1, active=0, step_ms=20)
+    line.run(100)
+    line.level = 0
+    assert line.run(40) == [1]
+
+
 def test_bouncing_is_one_press():
     line = Line(1, active=0, step_ms=10)
     line.run(100)
