@@ -38,7 +38,6 @@ class World:
         self.gates: dict[str, Gate] = {}
         self._speed = speed
         self._hang_s = hang_s
-        self._hung: set[Gate] = set()
         self._real_start: float | None = None
         self._virtual_start = 0
 
@@ -113,11 +112,10 @@ class World:
             others = min((g.due_us for g in self.gates.values()), default=NEVER)
             due = min(others, self.timeline.next_us())
             gate.collect(max(0.0, min(self._real(due) - time.monotonic(), 0.02)))
-        elif gate in self._hung:
-            if gate.collect(0):
-                self._hung.discard(gate)
+        elif gate.hung:
+            gate.hung = not gate.collect(0)
         elif not gate.collect(self._hang_s):
-            self._hung.add(gate)
+            gate.hung = True
             gate.hardware.tell("hung")
 
     def _real(self, at_us: int) -> float:

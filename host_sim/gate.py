@@ -50,6 +50,7 @@ class Gate:
         self.console = ""  # what earlier boots printed
         self.due_us = NEVER  # time of the next operation; NEVER while off, booting or computing
         self.computing = False  # the interpreter runs and its next message is awaited
+        self.hung = False  # it has computed for so long in real time that nobody waits for it any more
         self._start_unix = start_unix
         self._folder = tempfile.TemporaryDirectory(prefix="pinter-gate-")
         self.home = pathlib.Path(self._folder.name)
@@ -107,7 +108,7 @@ class Gate:
             self._link = links.MicroPythonLink(program, self._path, self.home, self._heap_size)
         else:
             self._link = links.CPythonLink(self._path, self.home)
-        self.computing = True
+        self.computing, self.hung = True, False
 
     def _stop(self) -> None:
         self.timeline.cancel(self._boot)

@@ -76,6 +76,7 @@ class MicroPythonLink:
         os.close(self._theirs_out)
         os.close(self._theirs_in)
         self._buffer = b""
+        self._printed = ""
         self._alive = True
 
     def send(self, answer: bytes) -> None:
@@ -107,8 +108,12 @@ class MicroPythonLink:
             self.process.wait()
             os.close(self._in)
             os.close(self._out)
+            self._printed = self.console()
+            self._console.close()
 
     def console(self) -> str:
+        if self._console.closed:
+            return self._printed
         self._console.seek(0)
         return self._console.read().decode(errors="replace")
 
