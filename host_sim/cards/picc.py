@@ -165,7 +165,7 @@ class Card:
             self._level = 0
             return Answer(air.frame(self.atqa.to_bytes(2, "little")))
         if heard is Heard.ANTICOLLISION:
-            # The split byte keeps the parity bit of the whole byte (P3 6.2.3.4).
+            # The split byte keeps the parity bit of the whole byte (P3 6.2.3.3).
             return Answer(air.frame(self._levels[self._level])[9 * (known // 8) + known % 8 :])
         if heard is Heard.SELECT:
             return Answer(air.frame(air.with_crc_a(bytes([self.sak & ~_SAK_INCOMPLETE & 0xFF]))))

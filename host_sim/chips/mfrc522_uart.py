@@ -75,7 +75,7 @@ _NOTHING = Received(b"", 0, 0, reg.COLL_POS_NOT_VALID, 0, 0)
 def superpose(frames: list[bytes]) -> tuple[bytes, int | None]:
     """Return what several cards sending at once look like, and the first bit in which they differ, or None.
 
-    Manchester coding makes a 0 and a 1 together a bit that is both (ISO/IEC 14443-3 6.2.3.4). From there on
+    Manchester coding makes a 0 and a 1 together a bit that is both (ISO/IEC 14443-3 6.2.3.3). From there on
     the result is their logical or: our assumption, real receivers follow the stronger card.
     """
     longest = max(frames, key=len)

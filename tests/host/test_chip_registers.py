@@ -5,8 +5,8 @@ import pytest
 from host_sim.chips import mfrc522_registers
 from tests.host.chip_bench import Bench
 
-# NXP MFRC522 data sheet Rev. 3.9, 9.3, from knowledge; cross-checked in public sources for 01, 02, 04-08, 0A,
-# 0C, 0D, 11-15, 24, 26 and 2A-2D. Bits that it leaves open are masked.
+# NXP MFRC522 data sheet Rev. 3.9, 9.3, from knowledge; cross-checked in public sources for 01, 02, 04-06, 08,
+# 0A, 0C, 0D, 11-15, 24, 26 and 2A-2D. Bits that it leaves open are masked.
 RESET = {
     0x01: 0x20, 0x02: 0x80, 0x03: 0x00, 0x04: 0x14, 0x06: 0x00, 0x07: 0x21, 0x08: 0x00, 0x0A: 0x00,
     0x0B: 0x08, 0x0C: 0x10, 0x0D: 0x00, 0x11: 0x3F, 0x12: 0x00, 0x13: 0x00, 0x14: 0x80, 0x15: 0x00,
