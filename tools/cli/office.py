@@ -1,0 +1,136 @@
+"""`pinter office`: cards, visits, lists and events. Owns options and words; tools.office does the work."""
+
+import re
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import click
+
+from firmware.errors import BundleError
+from tools.office import bundle, keys, visits
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,12}")
+_DEFAULT_KEYS = Path("keys")
+
+
+class _Refusal(click.ClickException):
+    """An expected error: one line, exit code 2."""
+
+    exit_code = 2
+
+
+@click.group()
+def group() -> None:
+    """Keep cards and visits, publish lists, read events."""
+
+
+def _name(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise click.BadParameter("1 to 12 letters, digits, '_', '.' or '-'")
+    return value
+
+
+def _classes(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, int]:
+    table = dict(visits.CLASSES)
+    for text in value:
+        name, _, code = text.partition("=")
+        if not name or not code.isdecimal() or not 5 <= int(code) <= 15:
+            raise click.BadParameter(f"{text!r} is not NAME=CODE with a code from 5 to 15")
+        if name in table or int(code) in table.values():
+            raise click.BadParameter(f"{text!r}: the name or the code is taken")
+        table[name] = int(code)
+    return table
+
+
+@group.command()
+@click.option(
+    "--csv",
+    "csv_path",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Visits: uid, class, from, until, party.",
+)
+@click.option("--gate", required=True, callback=_name, help="Name of the gate that the list is for.")
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Bundle to write."
+)
+@click.option("--site", default="SITE", show_default=True, callback=_name, help="Name of the site.")
+@click.option(
+    "--expires-h", default=24, show_default=True, type=click.IntRange(1, 24 * 366), help="Life in hours."
+)
+@click.option(
+    "--seq", type=click.IntRange(1, 2**32 - 1), help="Number of the list [default: that of --out + 1]."
+)
+@click.option("--utc-offset-min", default=420, show_default=True, type=click.IntRange(-840, 840))
+@click.option("--class", "classes", multiple=True, callback=_classes, help="A further class, NAME=CODE.")
+@click.option(
+    "--keys",
+    "keys_path",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with site.key and gate-NAME.key [default: ./keys, made on first use].",
+)
+def export(
+    csv_path: Path,
+    gate: str,
+    out: Path,
+    site: str,
+    expires_h: int,
+    seq: int | None,
+    utc_offset_min: int,
+    classes: dict[str, int],
+    keys_path: Path | None,
+) -> None:
+    """Make the signed list of one gate from a file of visits."""
+    try:
+        listed = visits.read(csv_path, classes, utc_offset_min)
+        seq = seq or _next_seq(out, site, gate)
+        if keys_path is None:
+            keys_path = _DEFAULT_KEYS
+            made = keys.create_missing(keys_path, gate)
+            if made:
+                click.echo("New keys, keep them safe: " + ", ".join(map(str, made)))
+        site_key = keys.site_key(keys_path)
+        issued = int(time.time())
+        expires = issued + expires_h * 3600
+        data = bundle.snapshot(
+            site,
+            gate,
+            keys.gate_key(keys_path, gate),
+            [visit.credential(site_key) for visit in listed],
+            seq,
+            issued,
+            expires,
+        )
+        _write(out, data)
+    except visits.VisitsError as error:
+        for fault in error.faults:
+            click.echo(fault, err=True)
+        raise click.exceptions.Exit(2) from error
+    except keys.KeyFileError as error:
+        raise _Refusal(str(error)) from error
+    except OSError as error:
+        raise _Refusal(f"{error.filename or csv_path}: {error.strerror}") from error
+    until = datetime.fromtimestamp(expires, timezone(timedelta(minutes=utc_offset_min)))
+    click.echo(f"{out}: list {seq} for gate {gate}, {len(listed)} cards, expires {until:%Y-%m-%d %H:%M}")
+
+
+def _next_seq(out: Path, site: str, gate: str) -> int:
+    """Return the number after that of the list at `out`, 1 if there is none."""
+    try:
+        with out.open("rb") as file:
+            header = bundle.header_of(file.read(64))
+    except FileNotFoundError:
+        return 1
+    except BundleError as error:
+        raise _Refusal(f"{out} exists and is no list bundle: it stays as it is") from error
+    if (header.site, header.gate) != (site, gate):
+        raise _Refusal(f"{out} is the list of gate {header.gate} at {header.site}: it stays as it is")
+    return header.seq_to + 1
+
+
+def _write(out: Path, data: bytes) -> None:
+    try:
+        bundle.write(out, data)
+    except OSError as error:
+        raise _Refusal(f"{out}: {error.strerror}") from error

@@ -1,0 +1,97 @@
+"""Builds, opens and replaces list bundles: the signed file that carries a list from the office to one gate.
+
+Owns the composition of a bundle; the bytes of its parts are firmware.records', the layout docs/formats.md's.
+"""
+
+import itertools
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware import records
+from firmware.crypto import equal, hmac_sha256
+from firmware.errors import BundleError
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a bundle says: header, credentials and card-key entries (32 bytes each), in their order."""
+
+    header: records.Header
+    credentials: tuple[records.Credential, ...]
+    card_keys: tuple[bytes, ...]
+
+
+def snapshot(
+    site: str,
+    gate: str,
+    gate_key: bytes,
+    credentials: Iterable[records.Credential],
+    seq: int,
+    issued: int,
+    expires: int,
+    card_keys: Iterable[bytes] = (),
+) -> bytes:
+    """Return the snapshot bundle number `seq` for `gate` at `site`; times are Unix seconds.
+
+    Raises ValueError if two credentials have the same key, a name is not 1..12 ASCII characters, or a number
+    does not fit.
+    """
+    packed = sorted(map(records.pack_credential, credentials))
+    entries = sorted(card_keys)
+    for what, rows in (("credentials", packed), ("card keys", entries)):
+        for before, after in itertools.pairwise(rows):
+            if before[:8] == after[:8]:
+                raise ValueError(f"two {what} have the key {after[:8].hex()}")
+    if any(len(entry) != records.CARD_KEY_SIZE for entry in entries):
+        raise ValueError(f"a card-key entry has {records.CARD_KEY_SIZE} bytes")
+    if not 0 < seq < 1 << 32 or not issued < expires:
+        raise ValueError("a bundle has a number of 1 or more, and expires after it was issued")
+    if not site.isascii() or not gate.isascii():
+        raise ValueError("names of site and gate are ASCII")
+    header = records.Header(records.SNAPSHOT, site, gate, 0, seq, issued, expires, len(packed), len(entries))
+    body = records.pack_header(header) + b"".join(packed) + b"".join(entries)
+    return body + hmac_sha256(gate_key, body)
+
+
+def parse(data: bytes, gate_key: bytes) -> Bundle:
+    """Return what the bundle `data` says. Raise BundleError if damaged or not signed with `gate_key`."""
+    header = header_of(data)
+    keys_at = records.HEADER_SIZE + header.count * records.CREDENTIAL_SIZE
+    mac_at = keys_at + header.keys * records.CARD_KEY_SIZE
+    if len(data) != mac_at + records.MAC_SIZE:
+        raise BundleError(f"length: {len(data)} bytes, the header says {mac_at + records.MAC_SIZE}")
+    if not equal(hmac_sha256(gate_key, data[:mac_at]), data[mac_at:]):
+        raise BundleError("MAC: signed with another key, or changed")
+    return Bundle(
+        header,
+        tuple(
+            records.unpack_credential(data, at)
+            for at in range(records.HEADER_SIZE, keys_at, records.CREDENTIAL_SIZE)
+        ),
+        tuple(data[at : at + records.CARD_KEY_SIZE] for at in range(keys_at, mac_at, records.CARD_KEY_SIZE)),
+    )
+
+
+def header_of(data: bytes) -> records.Header:
+    """Return the header of `data`, unverified. Raise BundleError if it is none."""
+    if len(data) < records.HEADER_SIZE:
+        raise BundleError(f"length: {len(data)} bytes, a header has {records.HEADER_SIZE}")
+    return records.unpack_header(data)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Put `data` at `path`: the file there is the old one or the new one, never half. Raises OSError."""
+    handle, name = tempfile.mkstemp(prefix=path.name + ".", suffix=".new", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
