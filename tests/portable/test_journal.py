@@ -143,6 +143,20 @@ def test_a_wrapped_ring_holds_the_newest_records_and_survives_restarts():
     assert max(device.erases.count(s) for s in range(SECTORS)) <= 2000 // 127 // SECTORS + 2
 
 
+def test_a_full_ring_always_keeps_all_but_four_sectors():
+    device = NorDevice(6)
+    journal = opened(device)
+    kept = []
+    for _ in range(1500):
+        journal.append("grant", 1)
+        journal.acknowledge(journal.seq)
+        while journal.idle():
+            pass
+        if journal.oldest > 1:
+            kept.append(journal.seq - journal.oldest + 1)
+    assert min(kept) == (6 - 4) * 127 + 1
+
+
 def test_the_watermark_survives_with_the_next_sector_header():
     device, journal = filled(300)
     journal.acknowledge(299)

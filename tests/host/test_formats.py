@@ -1,0 +1,148 @@
+"""docs/formats.md: the examples give the bytes that it shows, and its tables match the code."""
+
+import json
+import re
+import struct
+from pathlib import Path
+
+import pytest
+
+from firmware import records
+from firmware.allowlist import Allowlist
+from firmware.crypto import card_key, hmac_sha256
+from firmware.journal import Journal
+from host_sim.chips.nor_flash import SECTOR, NorFlash, Partition
+from tools.office import bundle
+
+TEXT = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+EXAMPLES = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```$", TEXT, re.M | re.S)]
+KEYS = {
+    name: bytes.fromhex(value)
+    for example in EXAMPLES
+    if example["example"] == "keys"
+    for name, value in example.items()
+    if name != "example"
+}
+
+
+def examples(kind):
+    found = [example for example in EXAMPLES if example["example"] == kind]
+    assert found, f"docs/formats.md has no example of a {kind}"
+    return found
+
+
+def raw(text):
+    return bytes.fromhex(" ".join(text) if isinstance(text, list) else text)
+
+
+def fields(example, names):
+    """Return the values of the fields `names`, those called key as bytes."""
+    return [raw(example[name]) if name == "key" else example[name] for name in names.split()]
+
+
+def test_every_kind_of_example_is_checked_here():
+    kinds = {example["example"] for example in EXAMPLES}
+    assert kinds == {"keys", "card_key", "credential", "bundle", "sector_header", "record"}
+
+
+def test_card_key():
+    for example in examples("card_key"):
+        assert card_key(KEYS["site_key"], raw(example["uid"])) == raw(example["bytes"])
+
+
+def test_credential():
+    for example in examples("credential"):
+        names = "key cls blocked untimed tier slow from_min length_min party"
+        credential = records.Credential(*fields(example, names))
+        assert records.pack_credential(credential) == raw(example["bytes"])
+        assert records.unpack_credential(raw(example["bytes"])) == credential
+        assert records.from_unix(credential) == example["from_unix"]
+        assert records.until_unix(credential) == example["until_unix"]
+
+
+def test_bundle():
+    for example in examples("bundle"):
+        listed = [records.unpack_credential(raw(text)) for text in example["credentials"]]
+        site, gate, seq, issued, expires = fields(example, "site gate seq issued expires")
+        built = bundle.snapshot(site, gate, KEYS["gate_key"], listed, seq, issued, expires)
+        assert built == raw(example["bytes"])
+        assert list(bundle.parse(raw(example["bytes"]), KEYS["gate_key"]).credentials) == listed
+
+
+def test_sector_header():
+    for example in examples("sector_header"):
+        head = b"PJ" + struct.pack(">H", example["lost"]) + raw(example["journal_id"])
+        head += struct.pack(">II", example["first"], example["acknowledged"]) + raw(example["before_oldest"])
+        assert head + hmac_sha256(KEYS["gate_key"], head)[:8] == raw(example["bytes"])
+
+
+def test_a_gate_starts_from_the_sector_header_of_the_example():
+    flash = NorFlash(4 * SECTOR)
+    example = examples("sector_header")[0]
+    assert example["first"] == 162 * 127 + 1  # the first place of a sector
+    flash.program((example["first"] // 127 % 4) * SECTOR, raw(example["bytes"]))
+    journal = Journal(Partition(flash, 0, flash.size), KEYS["gate_key"])
+    journal.open()
+    assert journal.journal_id == raw(example["journal_id"]) and journal.lost == example["lost"]
+    assert journal.acknowledged == example["acknowledged"]
+    assert journal.append("boot") == example["first"]
+
+
+def test_record():
+    for example in examples("record"):
+        names = "seq time ms untrusted unauthenticated type direction reason cls key party"
+        event = records.Event(*fields(example, names))
+        packed = bytearray(32)
+        records.pack_event_into(packed, event)
+        before = raw(example["before"])
+        packed[24:] = hmac_sha256(KEYS["gate_key"], before, packed[:24])[:8]
+        assert packed == raw(example["bytes"])
+        assert records.unpack_event(packed) == event
+
+
+def test_the_gate_writes_the_record_of_the_example(monkeypatch):
+    example = examples("record")[0]
+    monkeypatch.setattr("firmware.journal.urandom", lambda n: raw(example["before"])[:n])
+    flash = NorFlash(4 * SECTOR)
+    journal = Journal(Partition(flash, 0, flash.size), KEYS["gate_key"])
+    journal.open()
+    journal.append(
+        "grant", 1, 16, 1, raw(example["key"]), 17, time=example["time"], ms=250, unauthenticated=True
+    )
+    assert flash.contents()[32:64] == raw(example["bytes"])
+
+
+def test_codes_of_types_that_the_text_names():
+    for name, code in re.findall(r"^- `(\w+)` \((\d+)\):", TEXT, re.M):
+        assert records.TYPES[int(code)] == name
+    assert len(re.findall(r"^- `\w+` \(\d+\):", TEXT, re.M)) == 2
+
+
+def numbers(text):
+    return [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", text)]
+
+
+@pytest.mark.parametrize("flash_size", ["4 MB", "16 MB"])
+def test_the_slots_of_the_list_partition(flash_size):
+    row = re.search(rf"^\| {flash_size} \| (0x\w+) \| ([\d,]+) \| (.*?) \| (.*?) \| (.*?) \|$", TEXT, re.M)
+    assert row, "the table of slots has no row for " + flash_size
+    size, blocks = int(row[1], 16), numbers(row[2])[0]
+    assert size == blocks * SECTOR
+
+    class Device:
+        def ioctl(self, op, argument):
+            return blocks
+
+    slot = Allowlist(Device(), b"", "S", "A")._slot_blocks
+    assert numbers(row[3]) == [slot, slot * SECTOR]
+    header, count, credential, keys, entry, mac, total = numbers(row[4])
+    assert (header, credential, entry, mac) == (64, 16, 32, 32)
+    assert (count, keys) == {"4 MB": (20_000, 2_000), "16 MB": (250_000, 20_000)}[flash_size]
+    assert total == header + count * credential + keys * entry + mac <= slot * SECTOR
+    assert numbers(row[5])[0] == blocks - 2 * slot == 18
+
+
+def test_what_a_full_journal_keeps():
+    for sectors, size, kept in ((162, 0xA2000, "20,066"), (1028, 0x404000, "130,048")):
+        assert sectors * SECTOR == size and f"0x{size:X}" in TEXT
+        assert f"{(sectors - 4) * 127:,}" == kept and kept in TEXT
