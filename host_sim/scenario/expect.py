@@ -101,6 +101,9 @@ class Watch:
         self._log.add(at_us, kind, self.gate, **fields)
         if kind == "output" and fields["name"].startswith("relay_"):
             self._relay(at_us, fields["name"][6:], fields["level"])
+        elif kind == "power" and not fields["on"]:
+            for tap in self.open_taps():
+                tap.activated = False  # read, but torn before anything came of it
 
     def activated(self, at_us: int, direction: str, key: bytes, name: str) -> None:
         """Take the news that the reader `direction` selected a card."""

@@ -269,10 +269,11 @@ def _joined(
     scenarios: Sequence[model.Scenario], runtimes: tuple[str, ...], played: Iterator[Played]
 ) -> Iterator[Result]:
     for scenario in scenarios:
-        yield _result(scenario, [next(played) for _ in runtimes])
+        yield joined(scenario, [next(played) for _ in runtimes])
 
 
-def _result(scenario: model.Scenario, runs: Sequence[Played]) -> Result:
+def joined(scenario: model.Scenario, runs: Sequence[Played]) -> Result:
+    """Return what came of a scenario from its runs on one or more runtimes; their logs must be equal."""
     found: dict[str, list[str]] = {}
     for one in runs:
         for failure in one.failures:

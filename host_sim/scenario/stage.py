@@ -5,13 +5,13 @@ a gate's config and bundle. It plays nothing.
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
-from firmware import records
-from firmware.crypto import card_key
 from host_sim.gate import Gate
 from host_sim.scenario import model
-from tools.office import bundle
+from tools.office import bundle, journal_image
+from tools.office.visits import Visit
 
 SITE = "SIM"
 BOARD = "esp32_devkitc"
@@ -27,37 +27,45 @@ def gate_key(name: str) -> bytes:
 def gate(scenario: model.Scenario, name: str, boot_unix: int) -> dict[str, Any]:
     """Return the arguments of `World.add_gate` for a gate of the scenario that boots at `boot_unix`."""
     codes = scenario.class_codes()
-    credentials = [
-        credential(scenario.cards[record.card].uid, codes[record.cls], record) for record in scenario.allow
+    visits = [
+        Visit(
+            scenario.cards[record.card].uid,
+            record.cls,
+            codes[record.cls],
+            record.from_unix,
+            record.until_unix,
+            record.party,
+            record.slow,
+        )
+        for record in scenario.allow
     ]
     issued = min(boot_unix - _ISSUED_BEFORE_S, scenario.list_expires_unix - _ISSUED_BEFORE_S)
     return provisioned(
         name,
         {**scenario.site, "gates": len(scenario.gates)},
-        bundle.snapshot(SITE, name, gate_key(name), credentials, 1, issued, scenario.list_expires_unix),
+        published(name, visits, issued, scenario.list_expires_unix),
     )
 
 
-def provisioned(name: str, settings: dict[str, Any], published: bytes | None) -> dict[str, Any]:
+def published(name: str, visits: Iterable[Visit], issued_unix: int, expires_unix: int) -> bytes:
+    """Return the office's list, seq 1, as a bundle for the gate `name`."""
+    credentials = [visit.credential(SITE_KEY) for visit in visits]
+    return bundle.snapshot(SITE, name, gate_key(name), credentials, 1, issued_unix, expires_unix)
+
+
+def provisioned(name: str, settings: dict[str, Any], list_bundle: bytes | None) -> dict[str, Any]:
     """Return the arguments of `World.add_gate` for a gate with these site settings and this bundle."""
     return {
         "config": {"site": SITE, "gate": name, "board": BOARD, **settings},
         "keys": {"pinter/site_key": SITE_KEY, "pinter/gate_key": gate_key(name)},
-        "bundle": published,
+        "bundle": list_bundle,
         "board": BOARD,
     }
 
 
-def credential(uid: bytes, code: int, record: model.Record) -> records.Credential:
-    """Return the credential of a listed card."""
-    untimed = record.from_unix is None or record.until_unix is None
-    begin = 0 if record.from_unix is None else records.minutes(record.from_unix)
-    length = 0 if record.until_unix is None else records.minutes(record.until_unix) - begin
-    return records.Credential(
-        card_key(SITE_KEY, uid), code, False, untimed, 0, record.slow, begin, length, record.party
-    )
-
-
 def journal_fault(gate: Gate) -> str | None:
     """Return what is wrong with the journal on the gate's flash, None if its chain holds."""
-    return None
+    journal = journal_image.read(gate.hardware.image("journal"), gate_key(gate.name))
+    if journal.ok:
+        return None
+    return next(fault.text for fault in journal.faults if fault.kind != "unfinished")
