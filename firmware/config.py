@@ -22,10 +22,9 @@ class Site:
     site, gate, board: str. utc_offset_min, poll_ms, positions_max, gates (at this site), pulse_ms,
     companion_after_s, companions_max: int. repeat_s, passage_s, tailgate_s: int or float. passage_sensor,
     rtc: bool. min_tier: index into records.TIERS. occupancy_max: int or None. opening_hours: None, or seven
-    rows from Monday, each
-    (open, close) in minutes of the local day or None = closed. presence_reset: minutes of the local day or
-    None. classes: 16 ClassRule or None, index = class code. places: {place: (Indonesian, English)} for
-    those of PLACES that the config names.
+    rows from Monday on, each (open, close) in minutes of the local day, or None = closed. presence_reset:
+    minutes of the local day or None. classes: 16 ClassRule or None, index = class code. places: {place:
+    (Indonesian, English)} for those of PLACES that the config names.
 
     Without methods on purpose: a method would keep this whole module on the board's heap.
     """
@@ -119,7 +118,7 @@ def _time(field, value):
     """Return the minutes of "HH:MM", 00:00 to 24:00."""
     minutes = 1441
     if isinstance(value, str) and len(value) == 5 and value[2] == ":":
-        if all(["0" <= c <= "9" for c in value[:2] + value[3:]]) and value[3] < "6":
+        if all("0" <= c <= "9" for c in value[:2] + value[3:]) and value[3] < "6":
             minutes = int(value[:2]) * 60 + int(value[3:])
     if minutes > 1440:
         _error(field, 'must be a time like "07:30"')

@@ -1,0 +1,309 @@
+"""The provisioned config: defaults, every limit from both sides, and errors that name their field."""
+
+from firmware import config
+from firmware.errors import ConfigError
+
+GATE = {"site": "jaksel", "gate": "A", "board": "esp32_devkitc"}
+
+
+def parse(**settings):
+    obj = dict(GATE)
+    obj.update(settings)
+    return config.parse(obj)
+
+
+def error(obj):
+    """Return the text of the ConfigError that `obj` raises, or None."""
+    try:
+        config.parse(obj)
+    except ConfigError as e:
+        assert str(e) == e.field + ": " + e.text
+        return str(e)
+    return None
+
+
+def wrong(**settings):
+    obj = dict(GATE)
+    obj.update(settings)
+    return error(obj)
+
+
+def test_the_defaults_of_a_site():
+    s = parse()
+    assert (s.site, s.gate, s.board) == ("jaksel", "A", "esp32_devkitc")
+    assert (s.gates, s.utc_offset_min, s.min_tier) == (1, 420, 2)
+    assert (s.occupancy_max, s.opening_hours, s.presence_reset) == (None, None, 0)
+    assert (s.repeat_s, s.companion_after_s, s.companions_max) == (2, 120, 1)
+    assert (s.passage_s, s.tailgate_s, s.pulse_ms) == (5, 2, 400)
+    assert (s.passage_sensor, s.rtc) == (True, False)
+    assert (s.poll_ms, s.positions_max) == (30, 512)
+    assert s.places == {}
+    assert len(s.classes) == 16
+
+
+def test_the_defaults_of_the_classes():
+    s = parse()
+    rows = []
+    for rule in s.classes:
+        if rule:
+            rows.append(
+                (
+                    rule.code,
+                    rule.name,
+                    rule.is_principal,
+                    rule.needs_principal,
+                    rule.counted,
+                    rule.antipassback,
+                    rule.exempt,
+                    rule.slow,
+                )
+            )
+            assert (rule.early_min, rule.late_min, rule.reentry_min) == (15, 0, 240)
+            assert (rule.min_tier, rule.staff_grace_h) == (2, 72)
+    assert rows == [
+        (1, "yellow", True, False, True, "hard", False, False),
+        (2, "green", True, False, True, "hard", False, False),
+        (3, "blue", False, True, True, "hard", False, False),
+        (4, "staff", False, False, False, "soft", True, False),
+    ]
+    assert [s.classes[rule.code] for rule in s.classes if rule] == [rule for rule in s.classes if rule]
+
+
+def test_settings_of_a_site_are_taken_over():
+    s = parse(
+        gates=3,
+        utc_offset_min=-300,
+        min_tier="signed",
+        occupancy_max=40,
+        presence_reset="23:59",
+        repeat_s=0.5,
+        companion_after_s=60,
+        companions_max=2,
+        passage_s=7.5,
+        tailgate_s=0,
+        pulse_ms=150,
+        passage_sensor=False,
+        rtc=True,
+        poll_ms=50,
+        positions_max=100,
+    )
+    assert (s.gates, s.utc_offset_min, s.min_tier, s.occupancy_max) == (3, -300, 1, 40)
+    assert (s.presence_reset, s.repeat_s, s.companion_after_s, s.companions_max) == (1439, 0.5, 60, 2)
+    assert (s.passage_s, s.tailgate_s, s.pulse_ms, s.passage_sensor, s.rtc) == (7.5, 0, 150, False, True)
+    assert (s.poll_ms, s.positions_max) == (50, 100)
+
+
+def test_null_where_there_is_none():
+    s = parse(occupancy_max=None, opening_hours=None, presence_reset=None)
+    assert (s.occupancy_max, s.opening_hours, s.presence_reset) == (None, None, None)
+
+
+def test_opening_hours_become_minutes_from_monday_on():
+    s = parse(opening_hours={"mon": ["07:30", "16:00"], "sun": ["00:00", "24:00"], "tue": None})
+    assert s.opening_hours == ((450, 960), None, None, None, None, None, (0, 1440))
+
+
+def test_a_reset_at_24_00_is_at_midnight():
+    assert parse(presence_reset="24:00").presence_reset == 0
+    assert parse(presence_reset="00:00").presence_reset == 0
+
+
+def test_places_in_one_or_two_languages():
+    s = parse(desk="Loket 1", waiting_room={"id": "Ruang B", "en": "Room B"})
+    assert s.places == {"desk": ("Loket 1", "Loket 1"), "waiting_room": ("Ruang B", "Room B")}
+
+
+def test_class_settings_are_merged_over_the_defaults():
+    s = parse(classes={"yellow": {"early_min": 5, "slow": True}, "staff": {"antipassback": "off", "code": 4}})
+    yellow = s.classes[1]
+    assert (yellow.early_min, yellow.slow, yellow.is_principal, yellow.late_min) == (5, True, True, 0)
+    assert s.classes[4].antipassback == "off"
+    assert s.classes[4].exempt
+    assert parse().classes[1].early_min == 15
+
+
+def test_a_class_has_the_tier_of_its_site_unless_it_has_its_own():
+    s = parse(min_tier="uid", classes={"green": {"min_tier": "aes"}})
+    assert [s.classes[n].min_tier for n in (1, 2, 3, 4)] == [0, 2, 0, 0]
+
+
+def test_a_new_class_is_counted_hard_and_neither_principal_nor_companion():
+    rule = parse(classes={"orange": {"code": 5, "late_min": 10}}).classes[5]
+    assert (rule.name, rule.code, rule.late_min, rule.early_min) == ("orange", 5, 10, 15)
+    assert (rule.counted, rule.antipassback) == (True, "hard")
+    assert not (rule.is_principal or rule.needs_principal or rule.exempt or rule.slow)
+
+
+# errors
+
+
+def test_a_config_is_an_object():
+    assert error([]) == "config: must be an object"
+    assert error(None) == "config: must be an object"
+
+
+def test_site_gate_and_board_are_required():
+    for field in ("site", "gate", "board"):
+        obj = dict(GATE)
+        del obj[field]
+        assert error(obj) == field + ": is missing"
+
+
+def test_names_are_short_and_plain():
+    assert wrong(site="") == "site: must be a name of 1 to 12 characters"
+    assert wrong(gate="thirteen_char") == "gate: must be a name of 1 to 12 characters"
+    assert wrong(gate="twelve_chars") is None
+    assert wrong(site=7) == "site: must be a name of 1 to 12 characters"
+    for bad in ("a b", "a/b", "a+b", "a#b", "a.b", "a@b", "a[b", "a`b", "a{b", "a:b", "\xe4"):
+        assert wrong(site=bad) == "site: may hold letters, digits, - and _ only", bad
+    assert wrong(site="azAZ09-_") is None
+    assert wrong(board="b" * 32) is None
+    assert wrong(board="b" * 33) == "board: must be a name of 1 to 32 characters"
+
+
+def test_unknown_keys_are_errors():
+    assert wrong(passage=5) == "passage: unknown key"
+    assert wrong(early_min=5) == "early_min: unknown key"
+    assert wrong(classes={"yellow": {"early": 5}}) == "classes.yellow.early: unknown key"
+    assert wrong(classes={"yellow": {"classes": {}}}) == "classes.yellow.classes: unknown key"
+    assert wrong(classes={"yellow": {"desk": "x"}}) == "classes.yellow.desk: unknown key"
+
+
+WHOLE = (
+    ("gates", 1, 255),
+    ("utc_offset_min", -720, 840),
+    ("occupancy_max", 0, 10000),
+    ("companion_after_s", 0, 3600),
+    ("companions_max", 0, 100),
+    ("pulse_ms", 100, 5000),
+    ("poll_ms", 10, 1000),
+    ("positions_max", 16, 3000),
+)
+NUMBERS = (("repeat_s", 0, 60), ("passage_s", 1, 120), ("tailgate_s", 0, 60))
+
+
+def test_every_number_has_its_limits():
+    for field, low, high in WHOLE + NUMBERS:
+        for value in (low, high):
+            assert getattr(parse(**{field: value}), field) == value
+        for value in (low - 1, high + 1, "5", True, [5], {}):
+            text = wrong(**{field: value})
+            assert text and text.startswith(field + ": must be a "), (field, value, text)
+            assert text.endswith("from %d to %d" % (low, high)), (field, value, text)
+
+
+def test_whole_numbers_are_whole():
+    for field, low, _ in WHOLE:
+        assert wrong(**{field: low + 0.5}).startswith(field + ": must be a whole number"), field
+
+
+def test_no_number_is_no_number():
+    assert wrong(passage_s=float("nan")).startswith("passage_s: must be a number")
+    assert wrong(gates=None).startswith("gates: must be a whole number")
+
+
+def test_flags_are_true_or_false():
+    for field in ("passage_sensor", "rtc"):
+        for value in (0, 1, "true", None):
+            assert wrong(**{field: value}) == field + ": must be true or false"
+
+
+def test_choices_name_what_may_be_chosen():
+    assert wrong(min_tier="rsa") == "min_tier: must be one of uid, signed, aes"
+    assert wrong(min_tier=2) == "min_tier: must be one of uid, signed, aes"
+    assert wrong(classes={"blue": {"antipassback": "none"}}) == (
+        "classes.blue.antipassback: must be one of hard, soft, off"
+    )
+    assert wrong(classes={"blue": {"min_tier": None}}) == (
+        "classes.blue.min_tier: must be one of uid, signed, aes"
+    )
+
+
+def test_times_are_hh_mm():
+    for bad in ("7:30", "07.30", "24:01", "25:00", "07:60", "0730", "07:3a", "-1:00", " 7:30", "", 730, None):
+        if bad is not None:
+            assert wrong(presence_reset=bad) == 'presence_reset: must be a time like "07:30"', bad
+        assert wrong(opening_hours={"fri": [bad, "16:00"]}) == (
+            'opening_hours.fri: must be a time like "07:30"'
+        ), bad
+    assert wrong(presence_reset="07:59") is None
+
+
+def test_opening_hours_are_days_that_open_before_they_close():
+    assert wrong(opening_hours=[]) == "opening_hours: must be null or an object of days"
+    assert wrong(opening_hours={"Mon": None}) == "opening_hours.Mon: unknown day"
+    for bad in ([], ["07:30"], ["07:30", "16:00", "17:00"], "07:30", {}):
+        assert wrong(opening_hours={"mon": bad}).startswith(
+            "opening_hours.mon: must be [opening, closing]"
+        ), bad
+    for bad in (["16:00", "07:30"], ["07:30", "07:30"]):
+        assert wrong(opening_hours={"mon": bad}) == "opening_hours.mon: must close later than it opens"
+    assert parse(opening_hours={"mon": ["07:30", "07:31"]}).opening_hours[0] == (450, 451)
+
+
+def test_places_are_texts():
+    for bad in (7, None, [], {}, {"id": "x"}, {"id": "x", "en": "y", "de": "z"}):
+        assert wrong(exit_desk=bad) == 'exit_desk: must be a text or {"id": ..., "en": ...}', bad
+    for bad in ("", "x" * 41, {"id": "", "en": "x"}, {"id": "x", "en": 5}):
+        assert wrong(exit_desk=bad) == "exit_desk: must be a text of 1 to 40 characters", bad
+    assert wrong(exit_desk="x" * 40) is None
+
+
+CLASS_WHOLE = (
+    ("early_min", 0, 527040),
+    ("late_min", 0, 527040),
+    ("reentry_min", 0, 527040),
+    ("staff_grace_h", 0, 8760),
+)
+
+
+def test_numbers_of_a_class_have_their_limits():
+    for field, low, high in CLASS_WHOLE:
+        for value in (low, high):
+            assert getattr(parse(classes={"green": {field: value}}).classes[2], field) == value
+        for value in (low - 1, high + 1, True, 0.5, None):
+            text = wrong(classes={"green": {field: value}})
+            assert text == "classes.green.%s: must be a whole number from %d to %d" % (field, low, high)
+
+
+def test_flags_of_a_class_are_true_or_false():
+    for field in ("is_principal", "needs_principal", "counted", "exempt", "slow"):
+        for value in (True, False):
+            assert getattr(parse(classes={"green": {field: value}}).classes[2], field) is value
+        assert wrong(classes={"green": {field: 1}}) == "classes.green.%s: must be true or false" % field
+
+
+def test_classes_are_objects_of_objects():
+    assert wrong(classes=[]) == "classes: must be an object"
+    assert wrong(classes={"yellow": 5}) == "classes.yellow: must be an object"
+    assert wrong(classes={"orange": 5}) == "classes.orange: must be an object"
+
+
+def test_a_new_class_needs_a_code_of_its_own():
+    assert wrong(classes={"orange": {}}) == "classes.orange.code: is missing"
+    for code in (4, 16, "5", None):
+        assert wrong(classes={"orange": {"code": code}}) == (
+            "classes.orange.code: must be a whole number from 5 to 15"
+        ), code
+    assert wrong(classes={"orange": {"code": 5}, "pink": {"code": 5}}) == (
+        "classes.pink.code: is already the code of orange"
+    )
+    assert wrong(classes={"orange": {"code": 5}, "pink": {"code": 15}}) is None
+
+
+def test_the_codes_of_the_four_classes_are_fixed():
+    assert wrong(classes={"yellow": {"code": 2}}) == "classes.yellow.code: must be 1"
+    assert wrong(classes={"yellow": {"code": 1}}) is None
+
+
+def test_a_new_class_has_a_plain_name():
+    assert wrong(classes={"a b": {"code": 5}}) == "classes.a b: may hold letters, digits, - and _ only"
+    assert wrong(classes={"": {"code": 5}}) == "classes.: must be a name of 1 to 16 characters"
+    assert wrong(classes={"n" * 16: {"code": 5}}) is None
+    assert wrong(classes={"n" * 17: {"code": 5}}).endswith("must be a name of 1 to 16 characters")
+
+
+def test_the_object_that_is_parsed_stays_as_it_was():
+    obj = {"site": "x", "gate": "A", "board": "b", "classes": {"yellow": {"early_min": 1}}}
+    config.parse(obj)
+    assert obj == {"site": "x", "gate": "A", "board": "b", "classes": {"yellow": {"early_min": 1}}}

@@ -1,0 +1,576 @@
+"""Positions: what moves a card, who counts, what is evicted, other gates, and the replay of a journal."""
+
+from rules_world import BLUE, DAY, EIGHT, GREEN, HOUR, ORANGE, STAFF, YELLOW, key, make_site
+
+from firmware import presence, records
+from firmware.presence import INSIDE, OUTSIDE, UNKNOWN, Presence
+
+T = EIGHT
+
+
+def make(capacity=512, **classes):
+    return Presence(make_site(classes=classes).classes, capacity)
+
+
+def test_nobody_is_known_at_first():
+    p = make()
+    assert p.position(key(1)) == UNKNOWN
+    assert p.position(None) == UNKNOWN
+    assert list(p.inside()) == []
+    assert p.count_inside == 0
+    assert p.occupancy() == 0
+
+
+def test_a_confirmed_passage_moves_a_card():
+    p = make()
+    assert p.confirm(key(1), "in", YELLOW, 1, T) == ""
+    assert p.position(key(1)) == INSIDE
+    assert list(p.inside()) == [key(1)]
+    assert p.position(key(2)) == UNKNOWN
+    assert p.confirm(key(1), "out", YELLOW, 1, T) == ""
+    assert p.position(key(1)) == OUTSIDE
+    assert list(p.inside()) == []
+
+
+def test_a_grant_moves_nobody():
+    p = make()
+    p.grant(key(1), YELLOW, 1, "in", T)
+    assert p.position(key(1)) == UNKNOWN
+    p.ended(key(1))
+    assert p.position(key(1)) == UNKNOWN
+    assert p.count_inside == 0
+
+
+def test_a_key_is_found_only_as_a_whole_entry():
+    p = make()
+    for n in range(60):
+        p.confirm(key(n), "in", YELLOW, n, T + n)
+    for n in range(60):
+        assert p.position(key(n)) == INSIDE
+    # Bytes that lie across two fields or two entries of the table are nobody's key.
+    table = bytes(p._table)
+    for at in range(1, 40):
+        if at % 16:
+            assert p.position(table[at : at + 8]) == UNKNOWN, at
+
+
+def test_the_zeros_of_unused_entries_are_nobody():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 1, T)
+    assert p.position(bytes(8)) == UNKNOWN
+
+
+# who entered in the visit
+
+
+def test_an_entry_belongs_to_its_party_and_to_the_time_since():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 5, T)
+    assert p.visit_entered(key(1), 5, T)
+    assert p.visit_entered(key(1), 5, 0)
+    assert not p.visit_entered(key(1), 5, T + 1)
+    assert not p.visit_entered(key(1), 6, T)
+    assert not p.visit_entered(key(2), 5, 0)
+
+
+def test_an_entry_stays_known_after_the_exit_and_after_a_reset():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 5, T)
+    p.confirm(key(1), "out", YELLOW, 5, T + 60)
+    assert p.visit_entered(key(1), 5, T)
+    p.forget_all(T + 120)
+    assert p.visit_entered(key(1), 5, T)
+    p.forget(key(1), T + 180)
+    assert p.visit_entered(key(1), 5, T)
+
+
+def test_an_exit_alone_is_no_entry():
+    p = make()
+    p.confirm(key(1), "out", YELLOW, 5, T)
+    assert not p.visit_entered(key(1), 5, 0)
+
+
+def test_a_new_visit_has_no_entry_yet():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 5, T)
+    p.forget(key(1), T + 60, True)
+    assert not p.visit_entered(key(1), 5, 0)
+    assert p.position(key(1)) == UNKNOWN
+
+
+# who counts
+
+
+def test_occupancy_counts_counted_classes_inside():
+    p = make(orange={"code": ORANGE})
+    for n, cls in enumerate((YELLOW, GREEN, BLUE, STAFF, ORANGE)):
+        p.confirm(key(n), "in", cls, n, T)
+    assert p.occupancy() == 4
+    assert p.occupancy(key(0)) == 3
+    assert p.occupancy(key(3)) == 4  # staff is not counted
+    assert p.count_inside == 5
+    p.confirm(key(1), "out", GREEN, 1, T)
+    assert p.occupancy() == 3
+    assert p.occupancy(key(1)) == 3
+    p.confirm(key(0), "in", YELLOW, 0, T)  # again, without an exit
+    assert p.occupancy() == 3
+
+
+def test_occupancy_counts_who_is_entering_once():
+    p = make()
+    p.grant(key(1), YELLOW, 1, "in", T)
+    assert p.occupancy() == 1
+    assert p.occupancy(key(1)) == 0
+    p.grant(key(1), YELLOW, 1, "in", T + 3)
+    assert p.occupancy() == 1
+    p.confirm(key(1), "in", YELLOW, 1, T + 4)
+    assert p.occupancy() == 1
+    p.grant(key(1), YELLOW, 1, "in", T + 9)
+    assert p.occupancy() == 1
+
+
+def test_who_is_leaving_or_staff_is_not_entering():
+    p = make()
+    p.grant(key(1), YELLOW, 1, "out", T)
+    assert p.occupancy() == 0
+    p.grant(key(1), STAFF, 0, "in", T)
+    assert p.occupancy() == 0
+
+
+def test_a_class_without_rules_is_not_counted():
+    p = make()
+    p.confirm(key(1), "in", ORANGE, 0, T)
+    assert p.occupancy() == 0
+    assert p.count_inside == 1
+
+
+def test_a_card_of_a_new_class_moves_its_count():
+    p = make()
+    p.confirm(key(1), "in", STAFF, 0, T)
+    p.confirm(key(1), "in", YELLOW, 1, T + 1)
+    assert (p.occupancy(), p.count_inside) == (1, 1)
+    p.confirm(key(1), "out", STAFF, 0, T + 2)
+    assert (p.occupancy(), p.count_inside) == (0, 0)
+
+
+def test_principals_of_a_party_are_inside_or_entering():
+    p = make()
+    assert not p.principal_in(7, T, 120)
+    p.confirm(key(1), "in", BLUE, 7, T)
+    p.confirm(key(2), "in", GREEN, 8, T)
+    assert not p.principal_in(7, T, 120)
+    p.confirm(key(3), "in", GREEN, 7, T)
+    assert p.principal_in(7, T, 120)
+    assert p.principal_in(7, T + DAY, 120)
+    p.confirm(key(3), "out", GREEN, 7, T)
+    assert not p.principal_in(7, T, 120)
+    p.grant(key(3), GREEN, 7, "in", T)
+    assert p.principal_in(7, T + 119, 120)
+    assert not p.principal_in(7, T + 120, 120)
+    assert not p.principal_in(8 + 1, T, 120)
+
+
+def test_party_0_has_no_principal():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 0, T)
+    p.grant(key(2), YELLOW, 0, "in", T)
+    assert not p.principal_in(0, T, 120)
+
+
+def test_companions_of_a_party_are_inside_or_entering():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 7, T)
+    p.confirm(key(2), "in", BLUE, 7, T)
+    p.confirm(key(3), "in", BLUE, 8, T)
+    assert p.companions(7) == 1
+    assert p.companions(7, key(2)) == 0
+    p.grant(key(4), BLUE, 7, "in", T)
+    assert p.companions(7) == 2
+    assert p.companions(7, key(4)) == 1
+    assert p.companions(8, key(3)) == 0
+    p.grant(key(5), BLUE, 7, "out", T)
+    assert p.companions(7) == 1
+
+
+def test_party_numbers_are_not_found_across_other_fields():
+    p = make()
+    for n in range(200):
+        p.confirm(key(n), "in", BLUE, n + 1, T + n)
+    for party in range(1, 201):
+        assert p.companions(party) == 1, party
+
+
+# companion_inside
+
+
+def test_the_last_principal_who_leaves_a_companion_behind():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 7, T)
+    p.confirm(key(2), "in", GREEN, 7, T)
+    p.confirm(key(3), "in", BLUE, 7, T)
+    assert p.confirm(key(1), "out", YELLOW, 7, T) == ""
+    assert p.confirm(key(2), "out", GREEN, 7, T) == "companion_inside"
+    assert p.confirm(key(3), "out", BLUE, 7, T) == ""
+
+
+def test_a_principal_who_leaves_nobody_behind():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 7, T)
+    p.confirm(key(3), "in", BLUE, 8, T)
+    assert p.confirm(key(1), "out", YELLOW, 7, T) == ""
+
+
+def test_a_principal_of_unknown_position_leaves_a_companion_too():
+    p = make()
+    p.confirm(key(3), "in", BLUE, 7, T)
+    assert p.confirm(key(1), "out", YELLOW, 7, T) == "companion_inside"
+
+
+def test_parties_of_number_0_leave_nobody_behind():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 0, T)
+    p.confirm(key(3), "in", BLUE, 0, T)
+    assert p.confirm(key(1), "out", YELLOW, 0, T) == ""
+
+
+def test_staff_or_a_companion_that_leaves_raises_nothing():
+    p = make()
+    p.confirm(key(2), "in", BLUE, 7, T)
+    p.confirm(key(3), "in", BLUE, 7, T)
+    assert p.confirm(key(3), "out", BLUE, 7, T) == ""
+    assert p.confirm(key(4), "out", STAFF, 7, T) == ""
+
+
+def test_a_principal_no_longer_listed_is_known_by_its_entry():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 7, T)
+    p.confirm(key(3), "in", BLUE, 7, T)
+    assert p.confirm(key(1), "out", 0, 0, T) == "companion_inside"
+
+
+def test_the_gate_of_the_exit_raises_companion_inside():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 7, T)
+    p.confirm(key(3), "in", BLUE, 7, T)
+    assert p.remote(key(1), "out", YELLOW, 7, T + 1, 2) == ""
+    assert p.position(key(1)) == OUTSIDE
+
+
+# grants and their outcome
+
+
+def test_a_second_grant_without_an_outcome_of_the_first_makes_it_unknown():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 1, T)
+    p.grant(key(1), YELLOW, 1, "out", T + 1)
+    p.grant(key(2), YELLOW, 2, "in", T + 2)
+    assert p.position(key(1)) == UNKNOWN
+    assert p.occupancy() == 1
+
+
+def test_a_grant_again_for_the_same_card_keeps_its_position():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 1, T)
+    p.grant(key(1), YELLOW, 1, "out", T + 1)
+    p.grant(key(1), YELLOW, 1, "out", T + 2)
+    assert p.position(key(1)) == INSIDE
+
+
+def test_only_the_card_of_the_grant_ends_it():
+    p = make()
+    p.grant(key(1), YELLOW, 1, "in", T)
+    p.ended(key(2))
+    assert p.occupancy() == 1
+    p.confirm(key(2), "in", YELLOW, 2, T)
+    assert p.occupancy() == 2
+    p.forget(key(1), T)
+    assert p.occupancy() == 1
+
+
+# forgetting
+
+
+def test_forget_makes_one_position_unknown():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 1, T)
+    p.confirm(key(2), "in", YELLOW, 2, T)
+    p.forget(key(1), T + 1)
+    assert p.position(key(1)) == UNKNOWN
+    assert p.position(key(2)) == INSIDE
+    assert p.count_inside == 1
+
+
+def test_forget_all_returns_how_many_were_inside():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 1, T)
+    p.confirm(key(2), "in", STAFF, 0, T)
+    p.confirm(key(3), "out", YELLOW, 3, T)
+    p.grant(key(4), YELLOW, 4, "in", T)
+    assert p.forget_all(T + 1) == 2
+    for n in (1, 2, 3, 4):
+        assert p.position(key(n)) == UNKNOWN
+    assert (p.count_inside, p.occupancy()) == (0, 0)
+    assert p.forget_all(T + 2) == 0
+
+
+# a full table
+
+
+def test_the_oldest_who_left_is_evicted():
+    p = make(capacity=16)
+    for n in range(16):
+        p.confirm(key(n), "in", YELLOW, n, T + n)
+    for n, t in ((5, T + 300), (3, T + 200), (9, T + 100)):
+        p.confirm(key(n), "out", YELLOW, n, t)
+    assert p.confirm(key(50), "in", YELLOW, 50, T + 400) == ""
+    assert p.position(key(9)) == UNKNOWN
+    assert p.position(key(3)) == OUTSIDE
+    assert p.position(key(5)) == OUTSIDE
+    assert p.confirm(key(51), "in", YELLOW, 51, T + 400) == ""
+    assert p.position(key(3)) == UNKNOWN
+    assert p.position(key(5)) == OUTSIDE
+    assert p.position(key(50)) == INSIDE
+    assert p.count_inside == 15
+
+
+def test_an_unknown_one_is_evicted_before_one_who_left_later():
+    p = make(capacity=16)
+    for n in range(16):
+        p.confirm(key(n), "in", YELLOW, n, T)
+    p.forget(key(4), T + 1)
+    p.confirm(key(5), "out", YELLOW, 5, T + 2)
+    assert p.confirm(key(50), "in", YELLOW, 50, T + 3) == ""
+    assert not p.visit_entered(key(4), 4, 0)
+    assert p.position(key(5)) == OUTSIDE
+
+
+def test_when_all_are_inside_a_newcomer_is_not_recorded_and_raises_fault():
+    p = make(capacity=16)
+    for n in range(16):
+        p.confirm(key(n), "in", YELLOW, n, T)
+    assert p.confirm(key(50), "in", YELLOW, 50, T + 1) == "fault"
+    assert p.position(key(50)) == UNKNOWN
+    assert not p.visit_entered(key(50), 50, 0)
+    assert p.remote(key(50), "in", YELLOW, 50, T + 1, 2) == "fault"
+    p.forget(key(50), T + 1)
+    assert p.count_inside == 16
+    p.confirm(key(0), "out", YELLOW, 0, T + 2)
+    assert p.confirm(key(50), "in", YELLOW, 50, T + 3) == ""
+    assert p.position(key(50)) == INSIDE
+
+
+def test_those_known_need_no_place():
+    p = make(capacity=16)
+    for n in range(16):
+        p.confirm(key(n), "in", YELLOW, n, T)
+    for n in range(16):
+        assert p.confirm(key(n), "out", YELLOW, n, T + 1) == ""
+    assert p.count_inside == 0
+
+
+# other gates
+
+
+def test_a_later_passage_of_another_gate_wins():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 1, T)
+    assert p.remote(key(1), "out", YELLOW, 1, T + 1, 2) == ""
+    assert p.position(key(1)) == OUTSIDE
+    assert p.remote(key(1), "in", YELLOW, 1, T + 2, 2) == ""
+    assert p.position(key(1)) == INSIDE
+    assert p.visit_entered(key(1), 1, T + 2)
+    assert p.occupancy() == 1
+
+
+def test_an_earlier_or_equal_passage_of_another_gate_moves_nobody():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 1, T)
+    assert p.remote(key(1), "out", YELLOW, 1, T, 2) == ""
+    assert p.position(key(1)) == INSIDE
+    assert p.remote(key(1), "out", YELLOW, 1, T - 1, 2) == ""
+    assert p.position(key(1)) == INSIDE
+
+
+def test_a_passage_of_this_gate_always_counts():
+    p = make()
+    p.remote(key(1), "in", YELLOW, 1, T + 100, 2)
+    p.confirm(key(1), "out", YELLOW, 1, T)
+    assert p.position(key(1)) == OUTSIDE
+
+
+def test_what_was_before_a_reset_does_not_come_back():
+    p = make()
+    p.forget_all(T)
+    assert p.remote(key(1), "in", YELLOW, 1, T, 2) == ""
+    assert p.position(key(1)) == UNKNOWN
+    p.remote(key(1), "in", YELLOW, 1, T + 1, 2)
+    assert p.position(key(1)) == INSIDE
+
+
+def test_what_was_before_an_issue_does_not_come_back():
+    p = make()
+    p.forget(key(1), T, True)
+    assert p.remote(key(1), "in", YELLOW, 1, T, 2) == ""
+    assert p.position(key(1)) == UNKNOWN
+    p.remote(key(1), "in", YELLOW, 1, T + 1, 2)
+    assert p.position(key(1)) == INSIDE
+
+
+def test_two_entries_at_two_gates_are_a_double_entry():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 1, T)
+    assert p.remote(key(1), "in", YELLOW, 1, T + 1, 2) == "double_entry"
+    assert p.confirm(key(1), "in", YELLOW, 1, T + 2) == "double_entry"
+    assert p.remote(key(1), "in", YELLOW, 1, T + 3, 2) == "double_entry"
+    assert p.remote(key(1), "in", YELLOW, 1, T + 4, 3) == "double_entry"
+
+
+def test_two_entries_at_one_gate_are_none():
+    p = make()
+    p.confirm(key(1), "in", STAFF, 0, T)
+    assert p.confirm(key(1), "in", STAFF, 0, T + 1) == ""
+    p.remote(key(2), "in", STAFF, 0, T, 2)
+    assert p.remote(key(2), "in", STAFF, 0, T + 1, 2) == ""
+
+
+def test_an_exit_between_two_entries_makes_them_good():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 1, T)
+    p.confirm(key(1), "out", YELLOW, 1, T + 1)
+    assert p.remote(key(1), "in", YELLOW, 1, T + 2, 2) == ""
+
+
+def test_a_gate_that_learns_late_of_an_earlier_entry_finds_the_double_entry():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 1, T + 10)
+    assert p.remote(key(1), "in", YELLOW, 1, T, 2) == "double_entry"
+    assert p.position(key(1)) == INSIDE
+    assert p.remote(key(1), "in", YELLOW, 1, T + 10, 2) == ""
+
+
+def test_news_of_an_exit_between_excuses_the_earlier_entry():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 1, T + 10)
+    assert p.remote(key(1), "out", YELLOW, 1, T + 5, 2) == ""
+    assert p.remote(key(1), "in", YELLOW, 1, T, 2) == ""
+    assert p.position(key(1)) == INSIDE
+    p.confirm(key(2), "out", YELLOW, 2, T + 5)
+    p.confirm(key(2), "in", YELLOW, 2, T + 10)
+    assert p.remote(key(2), "in", YELLOW, 2, T, 2) == ""
+
+
+def test_an_earlier_entry_of_somebody_outside_is_no_double_entry():
+    p = make()
+    p.confirm(key(1), "out", YELLOW, 1, T + 10)
+    assert p.remote(key(1), "in", YELLOW, 1, T, 2) == ""
+    assert p.position(key(1)) == OUTSIDE
+
+
+# replay
+
+
+def event(kind, number=0, direction=0, time=T, cls=YELLOW, party=1):
+    return records.Event(
+        1, time, 0, False, False, kind, direction, 0, cls, key(number) if number else bytes(8), party
+    )
+
+
+def replayed(*events):
+    p = make()
+    for item in events:
+        p.replay(item[0], item[1] if len(item) > 1 else "ok")
+    return p
+
+
+def test_a_replay_confirms_passages():
+    p = replayed(
+        (event("boot"), ""),
+        (event("grant", 1, 1), "ok"),
+        (event("passage", 1, 1), ""),
+        (event("grant", 2, 1), "ok"),
+        (event("no_passage", 2, 1), ""),
+        (event("late_passage", 2, 1), ""),
+        (event("grant", 3, 1), "ok"),
+        (event("passage", 3, 1), ""),
+        (event("grant", 3, 2), "exit"),
+        (event("passage", 3, 2), ""),
+        (event("deny", 4, 1), "revoked"),
+        (event("override", 5, 1), ""),
+        (event("passage", 0, 1), ""),
+    )
+    p.settle(T)
+    assert sorted(p.inside()) == sorted([key(1), key(2)])
+    assert p.position(key(3)) == OUTSIDE
+    assert p.position(key(4)) == UNKNOWN
+    assert p.position(key(5)) == UNKNOWN
+    assert p.occupancy() == 2
+
+
+def test_a_replay_leaves_a_grant_without_outcome_unknown():
+    p = replayed(
+        (event("grant", 1, 1), "ok"),
+        (event("passage", 1, 1), ""),
+        (event("grant", 1, 2), "exit"),
+    )
+    assert p.position(key(1)) == INSIDE
+    p.settle(T + 60)
+    assert p.position(key(1)) == UNKNOWN
+    p.settle(T + 60)
+    assert p.occupancy() == 0
+
+
+def test_a_replay_ends_grants_without_passage():
+    p = replayed(
+        (event("grant", 1, 1), "ok"),
+        (event("passage", 1, 1), ""),
+        (event("grant", 1, 2), "exit"),
+        (event("no_passage", 1, 2), ""),
+    )
+    p.settle(T)
+    assert p.position(key(1)) == INSIDE
+
+
+def test_a_replay_knows_grants_that_await_no_passage():
+    p = replayed(
+        (event("passage", 1, 1), ""),
+        (event("grant", 1, 2), "free"),
+        (event("passage", 2, 1), ""),
+        (event("grant", 2, 2), "error"),
+    )
+    assert p.position(key(2)) == UNKNOWN
+    p.settle(T)
+    assert p.position(key(1)) == INSIDE
+
+
+def test_a_replay_makes_resets_of_one_card_and_of_all():
+    p = replayed((event("passage", 1, 1), ""), (event("passage", 2, 1), ""), (event("reset", 1), ""))
+    assert p.position(key(1)) == UNKNOWN
+    assert not p.visit_entered(key(1), 1, 0)
+    assert p.position(key(2)) == INSIDE
+    p.replay(event("reset"), "")
+    assert p.position(key(2)) == UNKNOWN
+    assert p.visit_entered(key(2), 1, 0)
+
+
+def test_a_replay_takes_passages_of_other_gates():
+    p = replayed((event("remote", 1, 2 << 4 | 1), ""), (event("remote", 2, 2 << 4 | 2), ""))
+    assert p.position(key(1)) == INSIDE
+    assert p.position(key(2)) == OUTSIDE
+    assert p.confirm(key(1), "in", YELLOW, 1, T + 1) == "double_entry"
+
+
+# the daily reset
+
+
+def test_the_last_reset_is_at_local_midnight():
+    midnight = EIGHT - 8 * HOUR
+    assert presence.last_reset(0, 420, midnight - 1) == midnight - DAY
+    assert presence.last_reset(0, 420, midnight) == midnight
+    assert presence.last_reset(0, 420, midnight + DAY - 1) == midnight
+
+
+def test_the_last_reset_follows_the_setting_and_the_time_zone():
+    assert presence.last_reset(8 * 60, 420, EIGHT) == EIGHT
+    assert presence.last_reset(8 * 60, 420, EIGHT - 1) == EIGHT - DAY
+    assert presence.last_reset(20 * 60, -300, EIGHT) == EIGHT
+    assert presence.last_reset(None, 420, EIGHT) is None
