@@ -188,6 +188,7 @@ class Snapshot:
         self._fill = 0  # bytes in the page
         self._at = 0  # where in the bundle the page begins
         self._total = 1 << 29  # unknown until the header is there
+        self._keys_at = 0  # where the card keys begin
         self._last = b""  # the key before
         self._header = None
         self._first = b""  # the first page, kept for the end
@@ -238,6 +239,7 @@ class Snapshot:
             raise BundleError("seq: %d is older than %d" % (header.seq_to, owner.seq))
         self._header = header
         self._total = _length(header)
+        self._keys_at = _HEADER + header.count * _CREDENTIAL
         owner._erase(self._slot, 0)  # from here on the slot is no list
         return True
 
@@ -258,9 +260,8 @@ class Snapshot:
 
     def _check_order(self, at, n):
         """Raise BundleError unless the keys in the first `n` bytes of the page ascend."""
-        keys_at = _HEADER + self._header.count * _CREDENTIAL
         for i in range(_HEADER if at == 0 else 0, n, _CREDENTIAL):
-            beyond = at + i - keys_at
+            beyond = at + i - self._keys_at
             if beyond == 0:
                 self._last = b""
             elif beyond > 0 and beyond % _CARD_KEY:

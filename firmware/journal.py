@@ -233,9 +233,8 @@ class Journal:
         if seq > self._room:
             raise StoreError("journal: no place")
         record = self._record
-        records.pack_event_into(
-            record, (seq, time, ms, untrusted, unauthentic, kind, direction, reason, cls, key, party)
-        )
+        event = records.Event(seq, time, ms, untrusted, unauthentic, kind, direction, reason, cls, key, party)
+        records.pack_event_into(record, event)
         mac = hmac_sha256(self._key, self._mac, record[:_BODY])[:8]
         record[_BODY:] = mac
         self.seq = seq  # used up, whatever becomes of the write

@@ -4,6 +4,7 @@ import json
 import re
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def raw(text):
     return bytes.fromhex(" ".join(text) if isinstance(text, list) else text)
 
 
-def fields(example, names):
+def fields(example: dict[str, Any], names: str) -> list[Any]:
     """Return the values of the fields `names`, those called key as bytes."""
     return [raw(example[name]) if name == "key" else example[name] for name in names.split()]
 

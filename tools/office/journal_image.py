@@ -195,7 +195,7 @@ class _Chain:
                 continue
             if raw[_TYPE_AT] == _TORN:
                 first, count = struct.unpack_from(">II", raw, _KEY_AT)
-                for named in range(max(first, seq - count), seq):
+                for named in range(max(first, self._oldest), first + count):
                     bad.pop(named, None)
                     good.pop(named, None)
                     torn.append(named)
@@ -221,7 +221,10 @@ class _Chain:
             return Fault("gap", seq, f"record {seq} is missing")
         link = seq - 1
         if raw[_TYPE_AT] == _TORN:
-            link = struct.unpack_from(">I", raw, _KEY_AT)[0] - 1
+            first, count = struct.unpack_from(">II", raw, _KEY_AT)
+            if first + count != seq:
+                return Fault("changed", seq, f"record {seq} names torn places that do not end before it")
+            link = first - 1
         claimed = _seq(raw)
         before = self._before(link)
         if claimed == seq:
