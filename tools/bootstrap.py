@@ -329,28 +329,11 @@ def clean():
             remove(os.path.join(folder, "__pycache__"))
 
 
-def runtime_arguments(arguments):
-    """Return what to add to the arguments of the simulation so that it runs without MicroPython."""
-    if any(argument.split("=")[0] == "--runtime" for argument in arguments):
-        return []
-    if os.environ.get("RUNTIME") == "cpython":
-        return ["--runtime", "cpython"]
-    code, text = run([PYTHON, "-m", "tools.runtime"])
-    if code == 0:
-        return []
-    if code != 1:
-        raise Refusal(text.strip())
-    line = "=" * 80
-    say("\n%s\nThere is no MicroPython on this machine: the firmware runs on CPython instead." % line)
-    sys.stderr.write("MICROPYTHON=/path/to/micropython gives the real thing.\n%s\n" % line)
-    return ["--runtime", "cpython"]
-
-
 def start(target, arguments):
     """Replace this process by the program of `target`, with `arguments` and those in ARGS."""
     arguments = arguments + shlex.split(os.environ.get("ARGS", ""))
     if target == "sim":
-        command = [os.path.join(VENV, "bin", "pinter"), "sim", "demo"] + runtime_arguments(arguments)
+        command = [os.path.join(VENV, "bin", "pinter"), "sim", "demo"]
     else:
         os.chdir(ROOT)
         os.environ["PINTER_FULL"] = "1" if target == "test-full" else "0"

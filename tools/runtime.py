@@ -26,18 +26,3 @@ def micropython() -> Path | None:
         return beside
     found = shutil.which("micropython")
     return Path(found).absolute() if found else None
-
-
-def main() -> int:
-    """Print what `micropython` finds; exit code 1 if there is none, 2 if the setting is wrong."""
-    try:
-        found = micropython()
-    except RuntimeSettingError as error:
-        sys.stderr.write("%s\n" % error)
-        return 2
-    sys.stdout.write("%s\n" % (found or "none"))
-    return 0 if found else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

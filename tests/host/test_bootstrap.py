@@ -77,7 +77,6 @@ class Copy:
         for path in (self.root / "tools" / "cli", self.wheels, self.temporary, self.home):
             path.mkdir(parents=True)
         shutil.copy(SOURCE, self.root / "tools")
-        shutil.copy(ROOT / "tools" / "runtime.py", self.root / "tools")
         (self.root / "tools" / "__init__.py").touch()
         (self.root / "tools" / "cli" / "__init__.py").touch()
         (self.root / "tools" / "cli" / "main.py").write_text(ECHO % "pinter")
@@ -95,7 +94,6 @@ class Copy:
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
             "TMPDIR": str(self.temporary),
-            "MICROPYTHON": sys.executable,  # any program will do: the echo does not start it
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(self.wheels),
@@ -283,16 +281,6 @@ def test_from_nothing_to_a_running_target_and_back(copy):
     assert (code, err.count("absent==7")) == (2, 1)
     (copy.root / "requirements.txt").write_text(pins)
     assert copy.run("test", **nothing)[0] == 0
-
-    # without MicroPython the simulation says so, loudly, and runs on CPython
-    code, out, err = copy.run("sim", MICROPYTHON="", **nothing)
-    assert (code, out) == (0, "pinter ['sim', 'demo', '--runtime', 'cpython'] None\n")
-    assert "There is no MicroPython on this machine" in err
-    code, _, err = copy.run("sim", MICROPYTHON="/nowhere/micropython", **nothing)
-    assert (code, err) == (
-        2,
-        "bootstrap: MICROPYTHON=/nowhere/micropython is not a program that can be started\n",
-    )
 
     before = copy.files()
     (copy.root / "build").mkdir()
