@@ -34,7 +34,7 @@ class Presence:
 
     def __init__(self, classes, capacity: int = 512):
         self._classes = classes
-        self._table = bytearray(capacity * _SIZE)
+        self._table = bytearray((capacity + 1) * _SIZE)  # the last entry stays empty: nobody's
         self._end = 0  # bytes of the table in use
         self._inside = [0] * 16  # how many are inside, by class
         self._pending = None  # (key, direction, cls, party, time) of the grant whose outcome is open
@@ -42,7 +42,7 @@ class Presence:
 
     def position(self, key) -> str:
         """Return INSIDE, OUTSIDE or UNKNOWN; UNKNOWN for the key None."""
-        return _NAMES[self._flags(key) & _POSITION]
+        return _NAMES[self._entry(self._find(key))[0] & _POSITION]
 
     def visit_entered(self, key, party: int, since: int) -> bool:
         """Return whether `key` entered in the visit of `party` that began at `since` (0: a visit without a
@@ -50,39 +50,26 @@ class Presence:
 
         A confirmed entry counts; `since` is the earliest moment of the visit, from - early_min.
         """
-        at = self._find(key)
-        flags, _, of, time = self._entry(at) if at >= 0 else (0, 0, 0, 0)
+        flags, _, of, time = self._entry(self._find(key))
         return flags & _ENTERED != 0 and of == party and time >= since - _EPOCH
 
     def principal_in(self, party: int, now: int, within_s: int) -> bool:
         """Return whether a principal of `party` is inside, or was granted entry less than `within_s` ago with
         the passage still to come. Party 0 has none."""
-        if not party:
-            return False
-        p = self._pending
-        return self._members(party, "is_principal") > 0 or bool(
-            p and p[1] == "in" and p[3] == party and now - p[4] < within_s and self._is(p[2], "is_principal")
-        )
+        return party != 0 and self._count("is_principal", party, None, now - within_s) > 0
 
     def companions(self, party: int, except_key=None) -> int:
         """Return how many companions of `party` (not 0), `except_key` left out, are inside or entering."""
-        return self._members(party, "needs_principal", except_key) + self._entering(
-            "needs_principal", except_key, party
-        )
+        return self._count("needs_principal", party, except_key)
 
     def occupancy(self, except_key=None) -> int:
         """Return how many counted cards, `except_key` left out, are inside or entering."""
-        n = self._entering("counted", except_key)
+        n = int(self._is(self._entering(except_key, 0)[0], "counted"))
         for cls in range(16):
             if self._is(cls, "counted"):
                 n += self._inside[cls]
-        flags = self._flags(except_key)
+        flags = self._entry(self._find(except_key))[0]
         return n - (flags & _POSITION == _INSIDE and self._is(flags >> 4, "counted"))
-
-    @property
-    def count_inside(self) -> int:
-        """Return how many cards are inside, of every class."""
-        return sum(self._inside)
 
     def inside(self):
         """Yield the key of each card that is inside, in no meaningful order."""
@@ -131,8 +118,8 @@ class Presence:
             gate
             or not party
             or not self._is(cls, "is_principal")
-            or self._members(party, "is_principal")
-            or not self._members(party, "needs_principal")
+            or self._count("is_principal", party, None, now)
+            or not self._count("needs_principal", party, None, now)
         ):
             return ""
         return "companion_inside"
@@ -147,16 +134,15 @@ class Presence:
         if time - _EPOCH <= self._reset:
             return ""
         at = self._find(key)
-        if at >= 0:
-            flags, known_gate, _, known = self._entry(at)
-            if time - _EPOCH <= known:
-                if flags & _POSITION == _INSIDE and not flags & _AFTER_EXIT and time - _EPOCH < known:
-                    if direction == "out":
-                        self._table[at + _FLAGS] |= _AFTER_EXIT
-                    elif known_gate != gate:
-                        return "double_entry"
-                return ""
-        return self.confirm(key, direction, cls, party, time, gate)
+        flags, known_gate, _, known = self._entry(at)
+        if time - _EPOCH > known:
+            return self.confirm(key, direction, cls, party, time, gate)
+        if time - _EPOCH < known and flags & (_POSITION | _AFTER_EXIT) == _INSIDE:
+            if direction == "out":
+                self._table[at + _FLAGS] |= _AFTER_EXIT
+            elif known_gate != gate:
+                return "double_entry"
+        return ""
 
     def forget(self, key, now: int, visit_over: bool = False) -> None:
         """Make the position of `key` unknown; what other gates confirmed before `now` no longer counts for
@@ -175,7 +161,7 @@ class Presence:
 
         Who entered in its visit stays known. A grant whose outcome is open ends.
         """
-        still = self.count_inside
+        still = sum(self._inside)
         for at in range(_FLAGS, self._end, _SIZE):
             self._table[at] &= 0xF0 | _ENTERED
         self._inside = [0] * 16
@@ -210,29 +196,26 @@ class Presence:
             self.remote(key, direction, event.cls, event.party, time, event.direction >> 4)
 
     def _find(self, key):
-        """Return the offset of the entry of `key`, or -1."""
+        """Return the offset of the entry of `key`; of nobody's (negative) if there is none."""
         at = self._table.find(key) if key else -1
         while at >= 0 and at % _SIZE:
             at = self._table.find(key, at + 1)
-        return at if at < self._end else -1
-
-    def _flags(self, key):
-        at = self._find(key)
-        return self._table[at + _FLAGS] if at >= 0 else 0
+        return at if at >= 0 else -_SIZE
 
     def _slot(self, key):
-        """Return the offset of the entry of `key`, a new one if need be; -1 if nobody can be evicted."""
+        """Return the offset of the entry of `key`, a new one if need be; negative if nobody can be
+        evicted."""
         at = self._find(key)
         if at >= 0:
             return at
-        if self._end < len(self._table):
+        if self._end < len(self._table) - _SIZE:
             at = self._end
             self._end += _SIZE
         else:
-            oldest = None
+            oldest = 0
             for other in range(0, self._end, _SIZE):
                 flags, _, _, time = self._entry(other)
-                if flags & _POSITION != _INSIDE and (oldest is None or time < oldest):
+                if flags & _POSITION != _INSIDE and (at < 0 or time < oldest):
                     at, oldest = other, time
             if at < 0:
                 return at
@@ -250,31 +233,30 @@ class Presence:
             ">BBHI", self._table, at + _FLAGS, cls << 4 | flags, gate, party, max(time - _EPOCH, 0)
         )
 
-    def _members(self, party, role, except_key=None):
-        """Return how many cards of `party` inside have the class attribute `role`."""
-        n = 0
+    def _count(self, role, party, except_key=None, since=0):
+        """Return how many cards of `party` are inside, or entering by a grant after `since`, and have the
+        class attribute `role`."""
+        cls, of = self._entering(except_key, since)
+        n = int(of == party and self._is(cls, role))
         table = self._table
         pattern = struct.pack(">H", party)
         at = table.find(pattern)
         while at >= 0:
             flags = table[at - 2]  # the gate lies between
-            if (
-                at % _SIZE == _PARTY
-                and flags & _POSITION == _INSIDE
-                and table[at - _PARTY : at - 2] != except_key
-            ):
+            if at % _SIZE == _PARTY and flags & _POSITION == _INSIDE and table[at - _PARTY : at - 2] !=
+            except_key:
                 n += self._is(flags >> 4, role)
             at = table.find(pattern, at + 1)
         return n
 
-    def _entering(self, role, except_key, party=None):
-        """Return 1 if the card that was granted entry, and is not yet inside, has the class attribute
-        `role`."""
+    def _entering(self, except_key, since):
+        """Return (class, party) of the card that was granted entry after `since` and is not yet inside; 0,
+        0: none."""
         if self._pending:
-            key, direction, cls, of, _ = self._pending
-            if direction == "in" and key != except_key and self.position(key) != INSIDE:
-                return (party is None or of == party) and self._is(cls, role)
-        return 0
+            key, direction, cls, party, time = self._pending
+            if direction == "in" and key != except_key and time > since and self.position(key) != INSIDE:
+                return cls, party
+        return 0, 0
 
     def _is(self, cls, role):
         rule = self._classes[cls]
