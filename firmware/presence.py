@@ -243,8 +243,8 @@ class Presence:
         at = table.find(pattern)
         while at >= 0:
             flags = table[at - 2]  # the gate lies between
-            if at % _SIZE == _PARTY and flags & _POSITION == _INSIDE and table[at - _PARTY : at - 2] !=
-            except_key:
+            is_inside = at % _SIZE == _PARTY and flags & _POSITION == _INSIDE
+            if is_inside and table[at - _PARTY : at - 2] != except_key:
                 n += self._is(flags >> 4, role)
             at = table.find(pattern, at + 1)
         return n
