@@ -156,8 +156,6 @@ class Journal:
                 if header and header[1] == journal_id and header[3] == older:
                     self.oldest = older
                     break
-        if not self._full():
-            self._base = _UNKNOWN
         while first > self.oldest and self._is_blank(first):
             first -= _PLACES
         self.seq = first + _PLACES - 1
