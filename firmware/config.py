@@ -4,37 +4,66 @@ Owns the keys, their limits and their defaults, and the rules of each card class
 decides nothing. Imported at boot, used once, released.
 """
 
+from micropython import const
+
 from .errors import ConfigError
 from .records import TIERS
 
+TYPE_CHECKING = const(False)
+
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _ANTIPASSBACK = ("hard", "soft", "off")
-_YEAR_MIN = 527040
+_YEAR_MIN = const(527040)
 _REQUIRED = ("required",)
-_CODES = 16
+_CODES = const(16)
 
 PLACES = ("waiting_room", "desk", "passport_lockers", "exit_desk")
 
 
 class Site:
-    """The settings of one gate, as attributes.
+    """The settings of one gate. It has no methods: one would keep this module on the board's heap."""
 
-    site, gate, board: str. utc_offset_min, poll_ms, positions_max, gates (at this site), pulse_ms,
-    companion_after_s, companions_max: int. repeat_s, passage_s, tailgate_s: int or float. passage_sensor,
-    rtc: bool. min_tier: index into records.TIERS. occupancy_max: int or None. opening_hours: None, or seven
-    rows from Monday on, each (open, close) in minutes of the local day, or None = closed. presence_reset:
-    minutes of the local day or None. classes: 16 ClassRule or None, index = class code. places: {place:
-    (Indonesian, English)} for those of PLACES that the config names.
-
-    Without methods on purpose: a method would keep this whole module on the board's heap.
-    """
+    if TYPE_CHECKING:
+        site: str
+        gate: str
+        board: str
+        gates: int  # at this site
+        utc_offset_min: int
+        min_tier: int  # index into records.TIERS
+        occupancy_max: int | None
+        opening_hours: tuple[tuple[int, int] | None, ...] | None  # from Monday on: minutes of the local day
+        presence_reset: int | None  # minutes of the local day
+        repeat_s: float
+        companion_after_s: int
+        companions_max: int
+        passage_s: float
+        tailgate_s: float
+        pulse_ms: int
+        passage_sensor: bool
+        rtc: bool
+        poll_ms: int
+        positions_max: int
+        classes: tuple["ClassRule | None", ...]  # index = class code, 0..15
+        places: dict[str, tuple[str, str]]  # of PLACES: those that the config names, (Indonesian, English)
 
 
 class ClassRule:
-    """The rules of one class, as attributes: name, code, early_min, late_min, reentry_min (minutes),
-    is_principal, needs_principal, counted, exempt, slow (bool), antipassback ("hard", "soft" or "off"),
-    min_tier (index into records.TIERS; the site's unless the class has its own), staff_grace_h (hours, used
-    for exempt classes)."""
+    """The rules of one class of cards."""
+
+    if TYPE_CHECKING:
+        name: str
+        code: int
+        early_min: int
+        late_min: int
+        reentry_min: int
+        is_principal: bool
+        needs_principal: bool
+        counted: bool
+        antipassback: str  # "hard", "soft" or "off"
+        exempt: bool
+        slow: bool
+        min_tier: int  # index into records.TIERS: its own, else the site's
+        staff_grace_h: int  # used for exempt classes
 
 
 def parse(obj) -> "Site":
@@ -165,7 +194,7 @@ def _place(field, value):
 def _classes(obj, min_tier):
     if not isinstance(obj, dict):
         _error("classes", "must be an object")
-    rules = [None] * _CODES
+    rules: "list[ClassRule | None]" = [None] * _CODES
     for name, code, own in CLASSES:
         rules[code] = _rule(name, code, obj.get(name, {}), own, min_tier)
     fixed = [row[0] for row in CLASSES]
@@ -178,8 +207,9 @@ def _classes(obj, min_tier):
         if "code" not in obj[name]:
             _error(path + ".code", "is missing")
         code = _whole(path + ".code", obj[name]["code"], len(CLASSES) + 1, _CODES - 1)
-        if rules[code]:
-            _error(path + ".code", "is already the code of " + rules[code].name)
+        other = rules[code]
+        if other:
+            _error(path + ".code", "is already the code of " + other.name)
         rules[code] = _rule(name, code, obj[name], {}, min_tier)
     return tuple(rules)
 

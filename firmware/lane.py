@@ -53,8 +53,8 @@ class State:
         self.mode = mode
         self.fire = fire
         self.sensors = sensors
-        self.opening = None
-        self.presses = ()
+        self.opening: "tuple | None" = None
+        self.presses: "tuple" = ()
         self.locked_ms = self.passage_ms = _NEVER
         self.missed = {"in": _NOTHING, "out": _NOTHING}
         self.taps = self.missed  # only copies of them are changed
@@ -71,10 +71,9 @@ def initial(mode: str, fire: bool, now_ms: int, sensor_in: bool = False, sensor_
 
 def name(state: "State") -> str:
     """Return "free", "fault", "open_in", "open_out" or "locked"."""
-    where = _where(state)
-    if where != "free" and is_fault(state):
+    if is_fault(state) and not is_free(state):
         return "fault"
-    return "open_" + state.opening[0] if where == "open" else where
+    return "open_" + state.opening[0] if state.opening else _where(state)
 
 
 def is_free(state: "State") -> bool:

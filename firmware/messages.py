@@ -241,8 +241,9 @@ def text(
     names = {place: PLACES[place][lang] for place in PLACES}
     line1 = what[at + 1] or what[at][:-1]
     line2 = (going[at] or going[at - 1][:-1]).format(**names)
-    for place in places or ():
-        names[place] = places[place][lang]
+    if places:
+        for place in places:
+            names[place] = places[place][lang]
     own_line2 = going[at].format(**names)
     sentence = what[at].format(slot=slot, way=WAYS[direction][lang]) + " " + going[at - 1].format(**names)
     return Text(sentence.strip(), line1, own_line2 if 0 < len(own_line2) <= _WIDTH else line2)

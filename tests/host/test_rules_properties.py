@@ -161,8 +161,9 @@ def play(site: config.Site, history: list, capacity: int = 64) -> tuple[Presence
             real.grant(key, cls, party, direction, now)
             model.grant(key, cls, party, direction, now)
         elif what == "confirm":
-            alarm = real.confirm(*args, now)
-            assert alarm == model.confirm(*args, now)
+            key, direction, cls, party = args
+            alarm = real.confirm(key, direction, cls, party, now)
+            assert alarm == model.confirm(key, direction, cls, party, now)
         elif what == "forget":
             key, visit_over = args
             real.forget(key, now, visit_over)
