@@ -168,7 +168,7 @@ def weak_card(s, t, p, rule, at):
 
 
 def weak_keyed(s, t, p, rule, at):
-    """so does a card that has keys on the list; or it answers only with its number"""
+    """the card has keys on the list, and proved less than the record or the class asks for, or nothing"""
     return t.has_keys and (not t.tier or weak_card(s, t, p, rule, at))
 
 

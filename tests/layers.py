@@ -69,6 +69,7 @@ HOST = {
         (*_FIRMWARE_FOR_HOST, *_SHARED_TOOLS, "tools.board", "tools.board.*"),
         True,
     ),
+    ("tools.docs", "tools.docs.*"): ((*_FIRMWARE_FOR_HOST, "tools.docs", "tools.docs.*"), True),
     ("tools.office", "tools.office.*"): ((*_FIRMWARE_FOR_HOST, "tools.office", "tools.office.*"), True),
     ("tools.cli", "tools.cli.*"): (
         (*_FIRMWARE_FOR_HOST, "tools.*", "host_sim", "host_sim.*"),
