@@ -1,6 +1,6 @@
 """The one asyncio application: the tasks that poll readers, inputs and timers, each supervised.
 
-Owns what runs when. What it means is gate.py's affair: tasks never wait for each other, and nothing here decides.
+Owns what runs when; what it means is gate.py's affair. Tasks never wait for each other.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ class App:
         self._supervisor.let_go()
 
     async def _read(self, reader, beat):
-        """Poll one reader for ever, at a steady pace; a dead chip ends it, and the restart resets the chip."""
+        """Poll one reader for ever, at a steady pace; a dead chip ends it, the restart resets it."""
         scanner, chip = self._hardware.readers[reader], self._hardware.chips[reader]
         chip.start()
         self._gate.end_alarm("reader_dead", reader + 1)

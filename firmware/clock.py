@@ -1,7 +1,7 @@
 """Trusted time: wall time, whether it can be relied on, and an uptime that never wraps.
 
-Owns the conversion from the board's epoch to Unix time and the wrap of `ticks_ms`; nobody else touches either.
-It never fetches time: sources hand it in (`set`).
+Owns the conversion from the board's epoch to Unix time and the wrap of `ticks_ms`; nobody else touches
+either. It never fetches time: sources hand it in (`set`).
 """
 
 import time
@@ -15,7 +15,7 @@ _EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
 
 
 class Clock:
-    """Wall time over an injected `machine.RTC`. Times are Unix seconds (UTC) unless the name says otherwise."""
+    """Wall time over an injected `machine.RTC`; Unix seconds (UTC) unless the name says otherwise."""
 
     def __init__(self, rtc):
         self._rtc = rtc

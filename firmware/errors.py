@@ -17,7 +17,7 @@ class CardError(PinterError):
     """A card in the field did not answer as ISO/IEC 14443 says; the reader chip itself is well."""
 
 
-class CardTimeout(CardError):  # noqa: N818 - what happened, not that it is an error
+class CardTimeout(CardError):
     """No answer within the time that the standard or the card's own FWT allows."""
 
 
@@ -33,7 +33,7 @@ class CardProtocolError(CardError):
     """An answer arrived whole but is none that the protocol allows here."""
 
 
-class CardCollision(CardError):  # noqa: N818 - as above
+class CardCollision(CardError):
     """Several cards answered with different bits where one was expected."""
 
 

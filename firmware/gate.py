@@ -1,8 +1,9 @@
-"""What happens at the gate, in order: a tap is decided, journalled, and opens the lane; a passage moves a card.
+"""What happens at the gate: a tap is decided, journalled, opens the lane; a passage moves a card.
 
-Owns the state of one gate (site, list, journal, positions, lane, alarms) and carries out the effects that the pure
-modules return. Synchronous: it is called with what happened and returns; app.py owns the tasks that call it. A
-fault that keeps the gate from deciding is kept in `fault`: then every tap in is denied and every tap out opens.
+Owns the state of one gate (site, list, journal, positions, lane, alarms) and carries out the effects that
+the pure modules return. Synchronous: it is called with what happened and returns; app.py owns the tasks that
+call it. A fault that keeps the gate from deciding is kept in `fault`: then every tap in is denied and every
+tap out opens.
 """
 
 import gc
@@ -21,6 +22,12 @@ from .presence import INSIDE, Presence, last_reset
 from .records import unpack_credential
 from .repeats import Repeats, Storm
 
+TYPE_CHECKING = const(False)
+if TYPE_CHECKING:
+    from .config import Site
+    from .lane import State
+    from .wiring import Hardware
+
 _STALE_S = const(7200)  # a list that expires sooner raises `list_stale`
 _RANDOM_UID = const(0x08)  # first byte of a 4-byte random number, ISO/IEC 14443-3 6.5.4
 
@@ -28,21 +35,25 @@ _RANDOM_UID = const(0x08)  # first byte of a 4-byte random number, ISO/IEC 14443
 class Gate:
     """One gate over its hardware (wiring.Hardware). Reader and lane directions: 0 in, 1 out."""
 
-    def __init__(self, hardware):
+    if TYPE_CHECKING:  # what `boot` makes
+        site: Site
+        presence: Presence
+        lane: State
+        _repeats: "tuple[Repeats, Repeats]"
+
+    def __init__(self, hardware: "Hardware"):
         self.hardware = hardware
         self.clock = Clock(hardware.rtc)
         self.fault = ""
-        self.site = None
-        self.list = None
-        self.journal = None
-        self.presence = None
-        self.lane = None
+        self.list: "Allowlist | None" = None
+        self.journal: "Journal | None" = None
         self.alarms = {}  # (kind, direction) of those that are on
         self._site_key = b""
-        self._repeats = ()
         self._storm = Storm()
-        self._held = [None, None]  # the key of the card that was decided and is still in the field
-        self._waiting = [None, None]  # (uid, policy.Tap) of a grant that waits for the lane
+        # By reader: the key of the card that was decided and is still in the field; (uid, policy.Tap) of a
+        # grant that waits for the lane.
+        self._held: "list[bytes | None]" = [None, None]
+        self._waiting: "list[tuple[bytes, policy.Tap] | None]" = [None, None]
         self._due_ms = None  # when the lane wants a tick
         self._reset_at = 0
 
@@ -60,9 +71,12 @@ class Gate:
             self.list.open()
         except PinterError as error:
             self.fault = str(error)
-        self.clock.start(max(self.journal.newest_time if self.journal else 0, self.list.issued if self.list else 0))
+        self.clock.start(
+            max(self.journal.newest_time if self.journal else 0, self.list.issued if self.list else 0)
+        )
         if self.fault:
-            self._configure({"site": "none", "gate": "none", "board": "none"})  # defaults to open and to shut by
+            # Nothing of the config is believed: the defaults open and shut.
+            self._configure({"site": "none", "gate": "none", "board": "none"})
         self.presence = Presence(self.site.classes, self.site.positions_max)
         self._replay()
         self._repeats = (Repeats(self.site.repeat_s), Repeats(self.site.repeat_s))
@@ -71,7 +85,8 @@ class Gate:
             "out_of_service" if self.fault else MODES[0],
             fire,
             self.clock.uptime_ms(),
-            *[bool(sensor.is_active) for sensor in self.hardware.sensors]
+            bool(self.hardware.sensors[0].is_active),
+            bool(self.hardware.sensors[1].is_active),
         )
         self._record("boot", reason=self.hardware.reset_cause)
         for kind, is_on in (("fire", fire), ("tamper", bool(self.hardware.tamper.is_active))):
@@ -84,7 +99,7 @@ class Gate:
         self._carry_out(effects)
 
     def _configure(self, settings=None):
-        from . import config  # used once and let go
+        from . import config  # used once, let go at once
 
         try:
             if settings is None:
@@ -113,7 +128,9 @@ class Gate:
         self.presence.settle(self.clock.now())
 
     def load_list(self) -> None:
-        """Apply the bundle that lies on the file system, if it is newer; a bad one is refused and journalled."""
+        """Apply the bundle on the file system, if it is newer; a bad one is refused and journalled."""
+        if self.list is None:
+            return
         try:
             with open("list.bundle", "rb") as file:
                 if self.list.load(file):
@@ -129,13 +146,13 @@ class Gate:
     # Cards
 
     def cards(self, reader: int, uids) -> None:
-        """The cards in the field of `reader` are now `uids` (a newcomer among them): find the tap and decide it."""
+        """Decide the tap of `reader`, in whose field are now `uids`, a newcomer among them."""
         ours = None
         verdict = "random_uid"
         for uid in uids:
             if len(uid) != 4 or uid[0] != _RANDOM_UID:
                 verdict = None
-            if self.fault:
+            if self.fault or self.list is None:
                 continue
             key = crypto.card_key(self._site_key, uid)
             credential = self.list.find(key)
@@ -176,7 +193,7 @@ class Gate:
         )
         try:
             decision = policy.error(direction) if self.fault else policy.decide(self.site, tap, self.presence)
-        except Exception as error:  # a bug in the rules must neither lock anybody in nor let anybody in
+        except Exception as error:  # noqa: BLE001 - a bug in the rules must not lock anybody in
             sys.print_exception(error)
             decision = policy.error(direction)
         now_ms = self.clock.uptime_ms()
@@ -190,7 +207,9 @@ class Gate:
     def _give(self, reader, tap, decision, now_ms):
         """Journal the decision, then act on it."""
         key, credential = tap.key, tap.credential
-        cls, party, slow = (credential.cls, credential.party, credential.slow) if credential else (0, 0, False)
+        cls, party, slow = 0, 0, False
+        if credential:
+            cls, party, slow = credential.cls, credential.party, credential.slow
         self._repeats[reader].note(key, decision, now_ms)
         if not self._record(
             "grant" if decision.allow else "deny",
@@ -334,9 +353,9 @@ class Gate:
     # Now and then
 
     def housekeep(self) -> None:
-        """Do what is due once a second: daily reset, ageing list, spare journal sectors while nothing happens."""
+        """Do what is due once a second: daily reset, ageing list, spare journal sectors."""
         now = self.clock.now()
-        if self.fault:
+        if self.fault or self.list is None or self.journal is None:
             return
         if self.clock.trusted:
             due = last_reset(self.site.presence_reset, self.site.utc_offset_min, now)
@@ -349,7 +368,7 @@ class Gate:
                     self.end_alarm("list_stale")
                 else:
                     self.alarm_once("list_stale")
-        if self.lane.opening is None and not any([reader.uids for reader in self.hardware.readers]):
+        if self.lane.opening is None and not any(reader.uids for reader in self.hardware.readers):
             self.journal.idle()
 
     def status(self) -> dict:

@@ -1,4 +1,4 @@
-"""Supervision: every task restarts after a fault, and the watchdog is fed only while all of them make progress.
+"""Supervision: tasks restart after a fault; the watchdog is fed only while all of them make progress.
 
 Owns back-off, restart counts and the watchdog. It never knows what a task does.
 """
@@ -23,6 +23,7 @@ class Supervisor:
         self._on_fault = on_fault
         self._watchdog = None
         self._beats = []
+        self._tasks = []
         self.restarts = 0
 
     def add(self, name: str, run) -> None:
@@ -33,7 +34,7 @@ class Supervisor:
         def beat():
             self._beats[index] = True
 
-        asyncio.create_task(self._supervise(name, run, beat))
+        self._tasks.append(asyncio.create_task(self._supervise(name, run, beat)))
 
     async def _supervise(self, name, run, beat):
         delay_ms = _FIRST_DELAY_MS
@@ -41,7 +42,7 @@ class Supervisor:
             try:
                 await run(beat)
                 raise RuntimeError("task ended")
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the task starts again
                 self.restarts += 1
                 self._on_fault(name, error)
             await asyncio.sleep_ms(delay_ms)

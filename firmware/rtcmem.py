@@ -1,7 +1,7 @@
 """What survives a reset, not a power cut: 8 bytes in the memory of the RTC.
 
-Layout, big-endian: "PT", version 1 (u8), boots that did not become healthy (u8), flags (u8; bit 0: the RTC shows
-trusted time), zero, checksum of bytes 0..5 (u16). Anything else is as good as nothing kept.
+Layout, big-endian: "PT", version 1 (u8), boots that did not become healthy (u8), flags (u8; bit 0: the RTC
+shows trusted time), zero, checksum of bytes 0..5 (u16). Anything else is as good as nothing kept.
 """
 
 import struct

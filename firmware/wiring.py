@@ -1,7 +1,7 @@
 """Turns the constants of a board into drivers: the only place where pins, buses and partitions are made.
 
-Outputs come first and in their safe state. It reads the two secrets of the gate from NVS and hands all of it over
-in one object; it decides nothing.
+Outputs come first and in their safe state. It reads the two secrets of the gate from NVS and hands all of it
+over in one object; it decides nothing.
 """
 
 import esp32
@@ -80,5 +80,6 @@ def _input(number, active, is_pulled_up):
 
 def _relay(number):
     return Relay(
-        lambda: esp32.RMT(pin=Pin(number), resolution_hz=_RMT_HZ), lambda level: Pin(number, Pin.OUT, value=level)
+        lambda: esp32.RMT(pin=Pin(number), resolution_hz=_RMT_HZ),
+        lambda level: Pin(number, Pin.OUT, value=level),
     )

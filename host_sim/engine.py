@@ -1,8 +1,9 @@
 """The world: gates, one virtual time for all of them, and the order in which they run.
 
-Every gate's interpreter runs until it asks for something that takes effect later than the next happening elsewhere;
-then whoever is earliest goes on. So one scenario gives one history, on every machine. With `speed` the same history
-is paced by real time, and an interpreter that does not answer is left behind instead of waited for.
+Every gate's interpreter runs until it asks for something that takes effect later than the next happening
+elsewhere; then whoever is earliest goes on. So one scenario gives one history, on every machine. With
+`speed` the same history is paced by real time, and an interpreter that does not answer is left behind
+instead of waited for.
 """
 
 import time
@@ -18,8 +19,9 @@ from host_sim.timeline import NEVER, Timeline
 class World:
     """All gates of one simulation. Times are microseconds since `start_unix` (Unix seconds, UTC).
 
-    `runtime`: "micropython" or "cpython". `speed`: virtual seconds per real second, None for as fast as possible.
-    `hang_s`: real seconds without a message after which an interpreter counts as hung (virtual time only).
+    `runtime`: "micropython" or "cpython". `speed`: virtual seconds per real second, None for as fast as
+    possible. `hang_s`: real seconds without a message after which an interpreter counts as hung (virtual
+    time only).
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class World:
         self.timeline.at(at_us, function, *arguments)
 
     def run_until(self, until_us: int) -> None:
-        """Let the world run up to and including `until_us`. Raises links.Ended if a firmware ends by itself."""
+        """Run up to and including `until_us`. Raises links.Ended if a firmware ends by itself."""
         timeline = self.timeline
         gates = self.gates.values()
         while True:

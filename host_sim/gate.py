@@ -1,7 +1,7 @@
 """One gate: its board, its files, and the interpreter that runs the firmware on it.
 
-Owns power, boot and reset, and executes the interpreter's operations in order of time. When a gate may run is the
-world's affair (`engine.py`).
+Owns power, boot and reset, and executes the interpreter's operations in order of time. When a gate may run
+is the world's affair (`engine.py`).
 """
 
 import json
@@ -65,7 +65,8 @@ class Gate:
         self._cause = PWRON
         self._parked = False  # the interpreter waits for an answer, so a probe can be put to it
 
-    # --- power -------------------------------------------------------------------------------------------------
+    # --- power
+    # -------------------------------------------------------------------------------------------------
 
     @property
     def powered(self) -> bool:
@@ -125,7 +126,8 @@ class Gate:
         self._stop()
         self._folder.cleanup()
 
-    # --- the interpreter ---------------------------------------------------------------------------------------
+    # --- the interpreter
+    # ---------------------------------------------------------------------------------------
 
     def collect(self, timeout_s: float | None) -> bool:
         """Take the interpreter's next message; False if none came in `timeout_s`. Raises links.Ended."""
@@ -143,7 +145,7 @@ class Gate:
         return True
 
     def run(self, horizon_us: int) -> None:
-        """Execute operations that are due up to `horizon_us`; answer when the last one of a message is done."""
+        """Execute the operations due up to `horizon_us`; answer after the last one of a message."""
         timeline, hardware = self.timeline, self.hardware
         operations = self._operations
         last = len(operations) - 1

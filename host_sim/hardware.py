@@ -1,7 +1,7 @@
 """One gate's board: pins, SPI bus with its two readers, RMT channels, flash, NVS, clock, watchdog.
 
-Answers the operations of the firmware's stand-ins (`shims/device/_ops.py`) and tells observers what happened on
-the outside: relays, lamps, buzzer, journal records. Knows nothing of interpreters, gates or rules.
+Answers the operations of the firmware's stand-ins (`shims/device/_ops.py`) and tells observers what happened
+on the outside: relays, lamps, buzzer, journal records. Knows nothing of interpreters, gates or rules.
 """
 
 import dataclasses
@@ -145,7 +145,8 @@ class Hardware:
             ops.RESET: self._reset,
         }
 
-    # --- the outside -------------------------------------------------------------------------------------------
+    # --- the outside
+    # -------------------------------------------------------------------------------------------
 
     def set_input(self, name: str, active: bool) -> None:
         """Bring the input `name` (sensor_in, fire, guard_out, ...) to its active or its idle level."""
@@ -173,7 +174,9 @@ class Hardware:
             chip.reset_pin(0)
 
     def reset_peripherals(self) -> None:
-        """Bring the processor's outputs to their level at reset (inputs with pull-down: low) and stop the RMT."""
+        """Bring the processor's outputs to their level at reset (inputs with pull-down: low) and stop the
+        RMT.
+        """
         self.timeline.cancel(self._watchdog)
         self._watchdog, self._watchdog_ms = None, 0
         for channel in self._channels.values():
@@ -211,7 +214,8 @@ class Hardware:
         for observer in self.observers:
             observer(self.timeline.now, kind, fields)
 
-    # --- operations --------------------------------------------------------------------------------------------
+    # --- operations
+    # --------------------------------------------------------------------------------------------
 
     def serve(self, op: int, payload: bytes) -> bytes | None:
         """Carry out one operation at the timeline's time; return the answer. Raises HardwareError."""

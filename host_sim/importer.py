@@ -1,7 +1,7 @@
 """Runs a private copy of the firmware on CPython, with the board's modules in place of the host's.
 
-Each `Importer` has modules of its own, so several boards live in one process and none sees the host's `time` or
-`asyncio`. Owns what firmware code may import; knows nothing of what that code does.
+Each `Importer` has modules of its own, so several boards live in one process and none sees the host's `time`
+or `asyncio`. Owns what firmware code may import; knows nothing of what that code does.
 """
 
 import builtins
@@ -93,7 +93,7 @@ class Importer:
         return module
 
     def _import(self, name, globals=None, locals=None, fromlist=(), level=0):
-        if level:
+        if level and globals:
             base = globals["__package__"].split(".")
             base = base[: len(base) - level + 1]
             name = ".".join([*base, name] if name else base)

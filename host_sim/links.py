@@ -1,7 +1,7 @@
 """How the hardware world talks to one firmware interpreter: a MicroPython process, or a greenlet on CPython.
 
-A link carries messages (`shims/device/_ops.py`) and answers, nothing else. Both kinds run the same stand-ins and the
-same firmware; only the transport differs.
+A link carries messages (`shims/device/_ops.py`) and answers, nothing else. Both kinds run the same stand-ins
+and the same firmware; only the transport differs.
 """
 
 import hashlib

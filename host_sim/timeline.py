@@ -24,7 +24,7 @@ class Event:
 
 
 class Timeline:
-    """A clock in microseconds and the calls due on it; calls due at the same time run in order of scheduling."""
+    """A clock in microseconds and the calls due on it; equal times run in order of scheduling."""
 
     def __init__(self, now_us: int = 0) -> None:
         self.now = now_us
@@ -32,7 +32,7 @@ class Timeline:
         self._number = itertools.count()
 
     def at(self, at_us: int, function: Callable[..., None], *arguments: Any) -> Event:
-        """Schedule `function(*arguments)` at `at_us`; a time in the past means now, after what is already due."""
+        """Schedule `function(*arguments)` at `at_us`; a time in the past means now, after what is due."""
         event = Event(max(at_us, self.now), function, arguments)
         heapq.heappush(self._queue, (event.at_us, next(self._number), event))
         return event
@@ -54,7 +54,7 @@ class Timeline:
         return queue[0][0] if queue else NEVER
 
     def run_until(self, until_us: int) -> None:
-        """Run everything due up to and including `until_us`, then set the clock there. Time never runs back."""
+        """Run all that is due up to and including `until_us`, then set the clock there, never back."""
         queue = self._queue
         while queue and queue[0][0] <= until_us:
             event = heapq.heappop(queue)[2]

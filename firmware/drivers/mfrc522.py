@@ -16,18 +16,16 @@ from ..errors import BusError, CardCollision, CardCRCError, CardParityError, Car
 
 TYPE_CHECKING = const(False)
 if TYPE_CHECKING:
-    from typing import Protocol
+    from collections.abc import Callable
+    from typing import Any, Protocol
 
     class Bus(Protocol):
         """What the driver uses of machine.SPI."""
 
-        def write(self, buf) -> None: ...
-        def write_readinto(self, write_buf, read_buf) -> None: ...
+        def write(self, __buf) -> object: ...
+        def write_readinto(self, __write_buf, __read_buf) -> object: ...
 
-    class Level(Protocol):
-        """What the driver uses of machine.Pin: call with a level to set it, without to read it."""
-
-        def __call__(self, level: int = ...) -> int: ...
+    Level = Callable[..., Any]  # what the driver uses of machine.Pin: called with a level it sets, without it reads
 
 
 _COMMAND = const(0x01)  # DS 9.3.1.2

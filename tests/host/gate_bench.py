@@ -75,7 +75,9 @@ def running(runtime: str, *, settings: dict[str, Any] | None = None, **arguments
 
 
 def changed_firmware(folder: pathlib.Path, file: str, change: Callable[[str], str]) -> pathlib.Path:
-    """Return a copy of the firmware below `folder` in which `change` was applied to `file`; it must change."""
+    """Return a copy of the firmware below `folder` in which `change` was applied to `file`; it must
+    change.
+    """
     copy = folder / "firmware"
     shutil.copytree(ROOT / "firmware", copy, ignore=shutil.ignore_patterns("__pycache__"))
     source = (copy / file).read_text(encoding="utf-8")

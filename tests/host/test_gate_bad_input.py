@@ -3,7 +3,7 @@
 import pytest
 
 from host_sim.scenario import stage
-from tests.host.gate_bench import START, the_list, running
+from tests.host.gate_bench import START, running, the_list
 
 RUNTIMES = ("cpython", pytest.param("micropython", marks=pytest.mark.requires_micropython))
 SECOND = 1_000_000
@@ -22,7 +22,9 @@ GOOD = {"site": stage.SITE, "gate": "A", "board": stage.BOARD, "min_tier": "uid"
         ("[]", "config: "),
     ],
 )
-def test_a_wrong_config_boots_into_fault_and_names_the_field(runtime: str, config: object, named: str) -> None:
+def test_a_wrong_config_boots_into_fault_and_names_the_field(
+    runtime: str, config: object, named: str
+) -> None:
     with running(runtime, config=config) as bench:
         status = bench.gate.status()
         assert status is not None
@@ -65,7 +67,9 @@ def damaged(text: str) -> bytes:
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("how", ["one bit flipped", "truncated", "overlong", "empty", "another gate"])
-def test_a_corrupt_bundle_is_refused_and_journalled_and_the_last_good_list_stays(runtime: str, how: str) -> None:
+def test_a_corrupt_bundle_is_refused_and_journalled_and_the_last_good_list_stays(
+    runtime: str, how: str
+) -> None:
     with running(runtime) as bench:
         bench.gate.power_cut()
         (bench.gate.home / "list.bundle").write_bytes(damaged(how))

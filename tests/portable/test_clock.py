@@ -37,11 +37,13 @@ class FakeRTC:
         if data is None:
             return self.kept
         self.kept = data
+        return None
 
     def datetime(self, parts=None):
         if parts is None:
             return (2026, 3, 2, 0, 0, 0, 0, (self._time.rtc_ms + self._time.ms) % 1000 * 1000)
         self.set_to = parts
+        return None
 
 
 def a_clock(rtc_unix_ms=0, kept=b"", floor=FLOOR):

@@ -1,7 +1,8 @@
 """MicroPython's asyncio, as far as the firmware uses it, on CPython: tasks on integer milliseconds.
 
 CPython's own loop orders tasks by real-number time and needs several turns for what MicroPython does in one;
-this one follows MicroPython's documented behaviour, so that both runtimes run the same tasks in the same order.
+this one follows MicroPython's documented behaviour, so that both runtimes run the same tasks in the same
+order.
 """
 
 import time
@@ -14,7 +15,7 @@ class CancelledError(BaseException):
     """Raised in a task that is cancelled."""
 
 
-class TimeoutError(Exception):  # noqa: A001 - the name is MicroPython's
+class TimeoutError(Exception):
     """Raised by `wait_for`."""
 
 

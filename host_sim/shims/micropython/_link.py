@@ -1,4 +1,4 @@
-"""The MicroPython side of the connection: two pipes to the hardware world, and the built-ins behind the shims."""
+"""The MicroPython side of the connection: two pipes to the world, and the built-ins behind the shims."""
 
 import os
 
