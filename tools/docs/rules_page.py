@@ -6,7 +6,7 @@ Owns the words between the tables and the causes of alarms; every row comes from
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from firmware import config, lane, messages, policy, records
 
@@ -208,7 +208,7 @@ def shown(value: object) -> str:
 def settings() -> str:
     """Return the table of the keys of a config."""
     rows = []
-    keys: tuple[tuple[Any, ...], ...] = config.KEYS
+    keys = cast("tuple[tuple[Any, ...], ...]", config.KEYS)
     for key, default, _, *limits in keys:
         given = "required" if default is config.KEYS[0][1] else shown(default)
         if key == "min_tier":
