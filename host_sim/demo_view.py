@@ -9,6 +9,7 @@ import sys
 from types import TracebackType
 from typing import Any, Self
 
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
@@ -18,7 +19,7 @@ from rich.text import Text
 _STYLE = {"grant": "green", "deny": "red", "alarm": "bold yellow", "no_passage": "dim"}
 _CLASS_STYLE = {"yellow": "yellow", "green": "green", "blue": "blue", "staff": "cyan"}
 _WORD = {"grant": "grant", "deny": "deny", "alarm": "ALARM", "no_passage": "nobody came"}
-_RESERVED_LINES = 13  # header, frame, who is inside
+_RESERVED_LINES = 12  # header, frame, who is inside
 _CLASSES = ("yellow", "green", "blue", "staff")
 
 
@@ -33,7 +34,13 @@ class PlainView:
     """One line for each row, readable in a file or a pipe."""
 
     def __init__(
-        self, console: Console, runtime: str, fallback: bool, speed: float | None, path: pathlib.Path, poll_ms: int
+        self,
+        console: Console,
+        runtime: str,
+        fallback: bool,
+        speed: float | None,
+        path: pathlib.Path,
+        poll_ms: int,
     ) -> None:
         self.console = console
         where = "MicroPython" if runtime == "micropython" else "CPython"
@@ -44,7 +51,8 @@ class PlainView:
         ]
         if fallback:
             self.heading.insert(
-                0, "*** NO MICROPYTHON ON THIS MACHINE: the firmware runs on CPython (set MICROPYTHON=/path) ***"
+                0,
+                "*** NO MICROPYTHON ON THIS MACHINE: the firmware runs on CPython. Set MICROPYTHON=/path ***",
             )
 
     def __enter__(self) -> Self:
@@ -101,7 +109,9 @@ class PlainView:
             )
         )
         self.line("")
-        self.line("Go on: pinter sim run tests/scenarios/lane.yaml   (write your own story: docs/scenarios.md)")
+        self.line(
+            "Go on: pinter sim run tests/scenarios/lane.yaml   (write your own story: docs/scenarios.md)"
+        )
         self.line("       pinter sim demo --speed 60                 (the same morning, a minute a second)")
 
 
@@ -109,7 +119,9 @@ class LiveView(PlainView):
     """A table that grows with the morning, and who is inside below it."""
 
     def __enter__(self) -> Self:
-        self._rows: collections.deque[Any] = collections.deque(maxlen=max(5, self.console.height - _RESERVED_LINES))
+        self._rows: collections.deque[Any] = collections.deque(
+            maxlen=max(5, self.console.height - _RESERVED_LINES)
+        )
         self._time = ""
         self._names: list[str] = []
         self._live = Live(self._render(), console=self.console, refresh_per_second=10)
@@ -137,7 +149,7 @@ class LiveView(PlainView):
         super().summary(summary)
 
     def _render(self) -> Group:
-        table = Table(expand=True, pad_edge=False)
+        table = Table(expand=True, pad_edge=False, box=box.SIMPLE_HEAD)
         for title in _TITLES:
             table.add_column(title, no_wrap=True, ratio=1 if title == _TITLES[-1] else None)
         for row in self._rows:
@@ -153,7 +165,11 @@ class LiveView(PlainView):
                 row.words,
             )
         inside = "%d inside: %s" % (len(self._names), " ".join(self._names) or "nobody")
-        return Group(*map(Text, self.heading), table, Panel(inside, title=self._time or "the gate boots", title_align="left"))
+        return Group(
+            *map(Text, self.heading),
+            table,
+            Panel(inside, title=self._time or "the gate boots", title_align="left"),
+        )
 
 
 _TITLES = ("time", "dir", "card", "class", "decision", "reason", "lane", "inside", "words")

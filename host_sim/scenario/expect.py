@@ -23,7 +23,7 @@ _DIRECTIONS = ("", *model.DIRECTIONS)  # index = the low nibble of a record's di
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """One expectation or promise that did not hold. `step` 0 and `line` 0: before the first step."""
+    """One expectation or promise that did not hold. `step` 0: it belongs to none."""
 
     step: int
     line: int
@@ -32,7 +32,10 @@ class Failure:
 
     def text(self, file: str) -> str:
         """Return the line for the user."""
-        return "%s:%d: step %d: expected %s, got %s" % (file, self.line, self.step, self.expected, self.got)
+        where = (
+            "%s:%d: step %d" % (file, self.line, self.step) if self.step else "%s: beside the steps" % file
+        )
+        return "%s: expected %s, got %s" % (where, self.expected, self.got)
 
 
 @dataclasses.dataclass

@@ -2,6 +2,7 @@
 
 import pathlib
 import textwrap
+from typing import TypeVar
 
 import pytest
 
@@ -12,6 +13,7 @@ from host_sim.scenario.nodes import ScenarioError
 SCENARIOS = pathlib.Path(__file__).parents[1] / "scenarios"
 START_US = 1772415000_000000  # 2026-03-02T08:30:00 at +07:00
 S = 1_000_000
+Kind = TypeVar("Kind", bound=model.Step)
 
 HEAD = """\
 format: 1
@@ -28,8 +30,15 @@ steps:
 FIRST = HEAD.count("\n") + 1  # the line of the first step
 
 
-def parse(*steps, head=HEAD):
+def parse(*steps, head=HEAD) -> model.Scenario:
     return scenario_format.parse(head + "".join(f"  - {step}\n" for step in steps), "story.yaml")
+
+
+def one(story: model.Scenario, kind: type[Kind], index: int = 0) -> Kind:
+    """Return the step number `index` of a story, which is of this kind."""
+    step = story.steps[index]
+    assert isinstance(step, kind)
+    return step
 
 
 def complaints(text):
@@ -88,14 +97,16 @@ def test_local_times_follow_the_offset_of_the_site():
 @pytest.mark.parametrize("word", ["on", '"on"', "true"])
 def test_on_may_stand_unquoted(word):
     story = parse(f"{{after: 1, input: fire, state: {word}}}", "{after: 1, power: cut}")
-    assert story.steps[0].on is True
+    assert one(story, model.Input).on is True
     story = parse("{after: 1, power: cut}", f"{{after: 1, power: {word}, clock: lost}}")
-    assert (story.steps[1].on, story.steps[1].clock_kept) == (True, False)
+    power = one(story, model.Power, 1)
+    assert (power.on, power.clock_kept) == (True, False)
 
 
 @pytest.mark.parametrize("word", ["off", '"off"', "false"])
 def test_off_may_stand_unquoted(word):
-    assert parse(f"{{after: 1, input: tamper, state: {word}}}").steps[0].on is False
+    story = parse(f"{{after: 1, input: tamper, state: {word}}}")
+    assert one(story, model.Input).on is False
 
 
 def test_antipassback_off_is_a_word():
@@ -122,8 +133,7 @@ def test_several_cards_and_every_check_are_read():
         "{after: 1, check: {inside: [Y1], occupancy: 1, relay_pulses: {in: 2}, lane: open_out,"
         " alarms: [forced, tailgate], list_seq: 1, trusted_time: off}}",
     )
-    tap, check = story.steps
-    assert isinstance(check, model.Check)
+    tap, check = one(story, model.Tap), one(story, model.Check, 1)
     assert (tap.cards, tap.hold_us) == (("Y1", "B1"), 2 * S)
     assert (check.inside, check.occupancy, check.relay_pulses) == (("Y1",), 1, {"in": 2})
     assert (check.lane, check.alarms) == ("open_out", ("forced", "tailgate"))

@@ -4,13 +4,15 @@ import dataclasses
 import functools
 import pathlib
 import re
+import shutil
 
 import pytest
 from click.testing import CliRunner
 
 from firmware import records
 from firmware.policy import ALARMS, REASONS
-from host_sim.scenario import expect, model, runner
+from host_sim.hardware import Hardware
+from host_sim.scenario import expect, model, runner, stage
 from host_sim.scenario import format as scenario_format
 from host_sim.scenario.log import Log, first_difference
 from tools.cli.main import pinter
@@ -71,7 +73,7 @@ def test_both_runtimes_tell_the_same_story(file):
 
 @pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
 def test_a_bad_file_is_named_with_its_line_and_nothing_is_played(file):
-    line, text = re.match(r"# line (\d+): (.*)", file.read_text()).groups()
+    ((line, text),) = re.findall(r"\A# line (\d+): (.*)", file.read_text())
     result = CliRunner().invoke(pinter, ["sim", "run", str(STORIES[0]), str(file)])
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -80,7 +82,7 @@ def test_a_bad_file_is_named_with_its_line_and_nothing_is_played(file):
 
 def test_the_story_in_the_manual_holds():
     text = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
-    story = re.search(r"```yaml\n(.*?)```", text, re.DOTALL).group(1)
+    (story,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert texts(play(story)) == []
 
 
@@ -171,6 +173,39 @@ def test_a_gate_without_power_answers_no_check():
     text = STORY[: STORY.index("  - {after: 1, tap")] + "  - {after: 1, power: cut}\n"
     (failure,) = texts(play(text + "  - {after: 1, check: {lane: locked}}\n"))
     assert "expected a gate in service, got no answer" in failure
+
+
+def test_a_journal_that_was_changed_is_found(monkeypatch):
+    read = Hardware.image
+
+    def changed(hardware, label):
+        image = bytearray(read(hardware, label))
+        image[32 + 32 + 12] ^= 1  # the reason of the second record
+        return bytes(image)
+
+    monkeypatch.setattr(Hardware, "image", changed)
+    (failure,) = texts(play(STORY))
+    assert failure.startswith(
+        "story.yaml: beside the steps: expected a journal of gate A whose chain holds, got "
+    )
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_firmware_that_ends_is_a_failure_of_the_step(tmp_path, monkeypatch, runtime):
+    folder = tmp_path / "firmware"
+    shutil.copytree(ROOT / "firmware", folder)
+    main = (folder / "main.py").read_text()
+    life = "    task = asyncio.create_task(gate.run())\n    await asyncio.sleep_ms(30000)\n    return task\n"
+    short = main.replace("try:", "async def life():\n" + life + "\n\ntry:")
+    short = short.replace("asyncio.run(gate.run())", "asyncio.run(life())")
+    (folder / "main.py").write_text(short)
+    provisioned = stage.provisioned
+    monkeypatch.setattr(stage, "provisioned", lambda *known: dict(provisioned(*known), firmware=folder))
+    found = texts(play(STORY, runtime))
+    assert any(
+        re.match(r"story.yaml:\d+: step [12]: expected firmware that runs, got ", line) for line in found
+    ), found
+    assert all("\n" not in line for line in found)
 
 
 # What the runner watches without being asked, shown to it without a gate
