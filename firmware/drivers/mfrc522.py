@@ -119,6 +119,7 @@ class MFRC522:
         self._framing = 0
         self._margin_us = _MARGIN_US
         self._is_stuck = False
+        self._is_careful = False
         self._ended_us = 0
         self.collision = 0
         self.version = 0
@@ -217,14 +218,17 @@ class MFRC522:
         Raises CardCRCError, CardParityError, CardProtocolError, CardCollision (at a place that the chip
         cannot tell), CardTimeout (a reply later than the standard allows; the next wait is longer), BusError.
         """
-        if self._framing != framing:
+        was_dirty = self._dirty
+        if was_dirty:
             # StartSend is write-only (DS 9.3.1.14), so it should not last; if it does on some clone, the next
             # command starts the transmission itself, and then it must find the right framing.
-            self._framing = framing
-            self._write(_BIT_FRAMING, framing)
-        self._write(_COMMAND, _TRANSCEIVE)  # before the FIFO, which must not be written with an open receiver
-        if self._dirty:
+            if self._framing != framing:
+                self._write(_BIT_FRAMING, framing)
+            # Closes the receiver, into which the FIFO must not be written. After a reply it is closed, and
+            # Transceive goes on with the next frame by itself (DS 10.3.1.8).
+            self._write(_COMMAND, _TRANSCEIVE)
             self._write(_FIFO_LEVEL, _FLUSH)
+        self._framing = framing
         self._dirty = True  # until a reply has been read as expected: an open receiver may catch noise
         self.collision = 0
         if self._tx_crc != crc:
@@ -248,14 +252,14 @@ class MFRC522:
         error = answer[_ERROR]
         if framing == _SHORT:
             # Too early for flags of its own, see `_while_on_air`; what counts is that somebody is there.
-            self._dirty = level != expect
+            self._dirty = level != expect or self._is_careful
             return level if level or error & _ERR_COLLISION else -1
         if not answer[_IRQ] & _IRQ_DONE:
-            self._late(start, wait_us + _LATE_US)
+            self._late(start, wait_us + _LATE_US, was_dirty)
             return -1
         self._is_stuck = False
         if answer[_IRQ] & _IRQ_RX_ERR:
-            self._dirty = level != expect
+            self._dirty = level != expect or self._is_careful
             if error:
                 self._judge(error)
             return level
@@ -282,14 +286,16 @@ class MFRC522:
         reply = 9 * expect + 2 - (framing >> 4) + (18 if crc else 0)
         return send_us + _FDT_US + reply * 944 // 100 + self._margin_us
 
-    def _late(self, start, limit_us):
+    def _late(self, start, limit_us, was_dirty):
         """Wait for a reply that should have ended, or for the chip's timer to say that there is none."""
         answer = self._answer
         while not answer[_IRQ] & _IRQ_DONE:
             if ticks_diff(ticks_us(), start) > limit_us:
-                # Once can be a hiccup between StartSend and the clearing of the flags.
+                # Once can be a hiccup between StartSend and the clearing of the flags, or a clone that sent
+                # nothing because it wants a command for each frame: from now on it gets one.
                 kind = BusError if self._is_stuck else CardTimeout
-                self._is_stuck = True
+                self._is_stuck = was_dirty
+                self._is_careful |= not was_dirty
                 raise self._error(kind, "the reader chip's timer does not run")
             if self._irq is None or not self._irq():
                 self._status(0)

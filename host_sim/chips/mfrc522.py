@@ -58,7 +58,7 @@ class MFRC522:
 
     `assumed` counts what the driver did whose effect the data sheet leaves open; a careful driver keeps it
     empty. `start_send_lasts`: StartSend is write-only and taken as a strobe; set this for a chip in which it
-    stays, and starts the next Transceive by itself.
+    stays, starts the next Transceive by itself, and starts no second frame of the same one.
     """
 
     def __init__(
@@ -331,8 +331,9 @@ class MFRC522:
 
     def _write_bit_framing(self, value: int) -> None:
         self._regs[reg.BIT_FRAMING] = value & reg.WRITABLE[reg.BIT_FRAMING]
+        is_lasting = self.start_send_lasts and self._start_send
         self._start_send = bool(value & reg.START_SEND)
-        if self._start_send and self._regs[reg.COMMAND] & 0x0F == reg.TRANSCEIVE:
+        if self._start_send and not is_lasting and self._regs[reg.COMMAND] & 0x0F == reg.TRANSCEIVE:
             self._uart.send()
 
     def _write_mode(self, value: int) -> None:

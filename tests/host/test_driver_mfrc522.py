@@ -18,7 +18,7 @@ from tests import counts
 
 MASK = (1 << 30) - 1
 AIR_LIMIT_US = {4: 2470, 7: 4490, 10: 6520}  # what physics allows from REQA to the last SAK
-FRAME_LIMIT = {4: 30, 7: 52, 10: 74}
+FRAME_TARGET = {4: 20, 7: 36, 10: 52}
 POLL_US = 30_000
 
 
@@ -253,16 +253,15 @@ def test_a_uid_takes_few_frames_and_little_more_than_its_air_time(size):
     rig.enter(bytes(range(1, size + 1)))
     rig.rest()
     now, frames = rig.timeline.now, rig.frames
-    ended = []
-    rig.chip.trace = lambda at, kind, a, b: (
-        ended.append((at, rig.frames)) if kind == "spi" and a[:2] == b"\x12\x50" else None
-    )
+    sent = []
+    rig.chip.trace = lambda at, kind, a, b: sent.append((at, rig.frames, a)) if kind == "spi" else None
     assert rig.scanner.poll() == (bytes(range(1, size + 1)),)
     assert rig.timeline.now - now < 12_000
-    # HLTA is the first thing after the UID is known: its FIFO write ends the figure.
-    took_us, took_frames = ended[0][0] - now, ended[0][1] - frames
-    assert took_frames <= FRAME_LIMIT[size]
-    assert took_us <= 1.6 * AIR_LIMIT_US[size]
+    # HLTA is the first thing after the UID is known: the frame before its FIFO write brought the last SAK.
+    halt = next(i for i, (_, _, mosi) in enumerate(sent) if mosi[:2] == b"\x12\x50")
+    took_us, took_frames = sent[halt - 1][0] - now, sent[halt - 1][1] - frames
+    assert took_frames <= FRAME_TARGET[size]
+    assert took_us <= 1.3 * AIR_LIMIT_US[size]
 
 
 @pytest.mark.parametrize("spi_us", [0, 5, 20, 100, 150, 200])
@@ -279,7 +278,7 @@ def test_activation_works_on_a_chip_whose_startsend_bit_lasts():
     rig.chip.start_send_lasts = True
     assert rig.poll() is not None
     assert len(rig.scanner.uids) == 4
-    assert rig.scanner.errors == 0
+    assert rig.scanner.errors == 1, "the first card shows that each frame needs a command of its own"
     for _ in range(12):
         assert rig.poll() is None
 
