@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         def write(self, __buf) -> object: ...
         def write_readinto(self, __write_buf, __read_buf) -> object: ...
 
-    Level = Callable[..., Any]  # what the driver uses of machine.Pin: called with a level it sets, without it reads
+    Level = Callable[..., Any]  # of machine.Pin: called with a level it sets the pin, without one it reads
 
 
 _COMMAND = const(0x01)  # DS 9.3.1.2
