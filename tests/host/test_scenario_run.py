@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from firmware import records
 from firmware.policy import ALARMS, REASONS
-from host_sim.hardware import Hardware
+from host_sim.hardware import WORST, Hardware
 from host_sim.scenario import expect, model, runner, stage
 from host_sim.scenario import format as scenario_format
 from host_sim.scenario.log import Log, first_difference
@@ -69,6 +69,13 @@ def test_both_runtimes_tell_the_same_story(file):
     cpython, micropython = (played(file, runtime).log.lines for runtime in runner.RUNTIMES)
     assert len(cpython) > 10
     assert first_difference(cpython, micropython) is None
+
+
+@pytest.mark.parametrize("file", STORIES, ids=lambda file: file.stem)
+def test_every_story_holds_on_a_slow_board(file):
+    one = runner.Run(scenario_format.load(file), "cpython", WORST)
+    one.play()
+    assert texts(one) == []
 
 
 @pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
@@ -141,6 +148,14 @@ def test_the_command_tells_good_from_failed(tmp_path):
     result = CliRunner().invoke(pinter, ["sim", "run", str(good), str(wrong), "--runtime", "cpython"])
     assert result.exit_code == 1
     assert "%s:12: step 3: expected occupancy 2, got 1\nFAIL" % wrong in result.stdout
+
+
+@pytest.mark.requires_micropython
+def test_the_command_compares_both_runtimes_unless_told_otherwise(tmp_path):
+    (tmp_path / "good.yaml").write_text(STORY)
+    result = CliRunner().invoke(pinter, ["sim", "run", str(tmp_path / "good.yaml")])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith("(3 steps, 0:00:02 of virtual time, on cpython and micropython)\n")
 
 
 def test_a_log_that_cannot_be_written_is_said_before_the_work(tmp_path):
