@@ -117,7 +117,7 @@ def step(site, state: "State", event: tuple, now_ms: int):
         _expire(s, min(due), effects)
         due = _due(s)
     _handle(site, s, event, now_ms, effects)
-    if s.presses and not s.opening and not is_free(s):
+    if s.presses and not s.opening:
         direction, card = s.presses[0]
         s.presses = s.presses[1:]
         opening = (direction,) + card[1:4]
@@ -176,7 +176,7 @@ def intrudes(site, s, event, now_ms, effects):
     if now_ms - s.locked_ms < tailgate_ms:
         effects.append(("alarm", "tailgate", direction))
     elif now_ms - missed[0] <= _LATE_MS and now_ms - s.passage_ms >= tailgate_ms and not is_fault(s):
-        effects.append(("late_passage", direction) + missed[1:4])
+        effects.append(("late_passage", direction) + missed[1:])
         s.missed[direction] = _NOTHING
     else:
         effects.append(("alarm", "forced", direction))

@@ -82,10 +82,10 @@ def case(site, tap: "Tap", presence):
     """Return (rule, position) of `tap` as its rows see them.
 
     The rule is None for a card without a record or of an unknown class. Out of contact at a site of several
-    gates, `outside` is not believed on the way out.
+    gates, `outside` is not believed (the way in does not ask for it).
     """
     at = presence.position(tap.key)
-    if at == OUTSIDE and tap.direction == OUT and tap.isolated and site.gates > 1:
+    if at == OUTSIDE and tap.isolated and site.gates > 1:
         at = UNKNOWN
     return tap.credential and site.classes[tap.credential.cls], at
 

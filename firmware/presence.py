@@ -17,7 +17,6 @@ UNKNOWN = "unknown"
 # party 2 | time 4: seconds since 2020, of the last confirmed passage or of the moment it became unknown.
 _SIZE = const(16)
 _FLAGS = const(8)
-_GATE = const(9)
 _PARTY = const(10)
 _ENTERED = const(8)
 _AFTER_EXIT = const(4)

@@ -139,6 +139,17 @@ def test_a_late_passage_is_not_within_tailgate_s_of_another_passage():
     assert t.passage() == (passed(kind="late_passage"),)
 
 
+def test_a_late_passage_is_not_within_tailgate_s_of_a_passage_against_its_opening():
+    t = Turnstile()
+    t.grant()
+    t.after(4500)
+    t.passage("out")
+    assert t.after(500) == (passed(kind="no_passage"),)
+    assert t.passage() == (alarm("forced"),)
+    t.after(2000)
+    assert t.passage() == (passed(kind="late_passage"),)
+
+
 def test_a_passage_after_a_late_passage_is_forced():
     t = missed(1000)
     t.passage()
@@ -355,6 +366,17 @@ def test_out_in_fault_waits_for_an_unfinished_opening():
     assert t.grant(2, "out") == (("wait",),)
 
 
+def test_out_by_error_opens_again_for_whoever_taps():
+    t = stuck()
+    assert t.step("grant", "out", None, 0, 0, False) == (("forget", None), ("pulse", "out"))
+    assert t.step("grant", "out", None, 0, 0, False) == (("pulse", "out"),)
+    t = Turnstile()
+    t.step("grant", "out", None, 0, 0, False)
+    assert t.step("grant", "out", None, 0, 0, False) == (("pulse", "out"),)
+    assert t.after(5000) == ()
+    assert t.passage("out") == (alarm("forced", "out"),)
+
+
 def test_an_opening_goes_on_when_the_other_sensor_gets_stuck():
     t = Turnstile(passage_s=60)
     t.step("sensor", "out", True)
@@ -567,6 +589,13 @@ def test_a_free_that_ends_during_fire_forgets_twice_and_stays_open():
     assert t.step("mode", "normal") == (("forget_all",),)
     assert t.name == "free"
     assert t.step("fire", False) == (("alarm_end", "fire", ""), ("release",), ("forget_all",))
+
+
+def test_a_mode_that_changes_during_fire_changes_nothing_yet():
+    t = Turnstile(fire=True)
+    assert t.step("mode", "lockdown") == ()
+    assert t.step("fire", False) == (("alarm_end", "fire", ""), ("release",), ("forget_all",))
+    assert t.state.mode == "lockdown"
 
 
 def test_the_same_mode_or_fire_again_changes_nothing():

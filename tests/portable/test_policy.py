@@ -2,7 +2,7 @@
 
 from rules_world import BLUE, DAY, EIGHT, GREEN, HOUR, MINUTE, ORANGE, STAFF, World, card, key
 
-from firmware import policy
+from firmware import policy, records
 
 NINE = EIGHT + HOUR
 TEN = EIGHT + 2 * HOUR
@@ -109,6 +109,7 @@ def test_free_lets_every_card_through_both_ways():
         assert w.reason(card(blocked=True), direction, mode="free") == "grant free"
         assert w.reason(card(), direction, mode="free", verdict="card_not_authentic") == "grant free"
         assert w.reason(None, direction, mode="free", list_valid=False) == "grant free"
+        assert w.reason(None, direction, mode="free", key=None, verdict="several_cards") == "grant free"
 
 
 def test_free_flags_nobody():
@@ -171,6 +172,23 @@ def test_opening_hours_of_a_site_west_of_greenwich():
     ) == ("deny gate_closed")
 
 
+def test_every_weekday_has_its_own_hours():
+    days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    for n, day in enumerate(days):
+        for week in (0, 1, 60):
+            noon = EIGHT + 4 * HOUR + (n + 7 * week) * DAY
+            w = at(noon, opening_hours={day: ["12:00", "12:01"]})
+            assert w.reason(STAFF_CARD) == "grant ok"
+            visit = card(1, GREEN, noon, noon + HOUR)
+            assert w.reason(visit) == "grant ok", day
+            w.now = noon + MINUTE
+            assert w.reason(visit) == "deny gate_closed", day
+            w.now = noon - DAY
+            assert w.reason(visit) == "deny gate_closed", day
+            w.now = noon + DAY
+            assert w.reason(visit) == "deny gate_closed", day
+
+
 def test_no_opening_hours_never_close():
     assert at(EIGHT + 13 * HOUR).reason(card(1, GREEN, EIGHT, EIGHT + DAY)) == "grant ok"
 
@@ -208,6 +226,12 @@ def test_a_copy_is_told_before_its_record():
     assert w.reason(card(blocked=True), verdict="card_not_authentic") == "deny card_not_authentic + clone"
 
 
+def test_a_copy_is_told_before_it_is_missed_on_the_list():
+    w = at(NINE)
+    assert w.reason(None, verdict="card_not_authentic") == "deny card_not_authentic + clone"
+    assert w.reason(None, "out", verdict="card_not_authentic") == "deny unknown_card + unknown_exit"
+
+
 # in 3 to 5: unknown, revoked, weak
 
 
@@ -227,6 +251,7 @@ def test_a_class_that_the_config_lacks_is_an_error_in_and_gets_out():
     stranger = card(cls=ORANGE)
     assert w.reason(stranger) == "deny error + fault"
     assert w.reason(card(cls=ORANGE, blocked=True)) == "deny revoked"
+    assert w.reason(stranger, has_keys=True, tier=1) == "deny error + fault"
     assert w.reason(stranger, "out") == "grant exit_unrecorded"
     w.passes(stranger)
     assert w.reason(stranger, "out") == "grant exit"
@@ -326,6 +351,10 @@ def test_grace_of_the_class_moves_both_ends():
 
 def test_an_untimed_record_is_neither_early_nor_late():
     assert at(NINE).reason(card(1, GREEN, None)) == "grant ok"
+    future = card(1, GREEN, TEN, TEN + HOUR)
+    untimed = records.Credential(*(future[:3] + (True,) + future[4:]))
+    assert at(NINE).reason(untimed) == "grant ok"
+    assert at(TEN + DAY).reason(untimed) == "grant ok"
 
 
 def went_in_and_out():
@@ -639,6 +668,8 @@ def test_a_copy_does_not_leave_also_when_it_gives_only_its_number():
     for credential in (card(), card(blocked=True)):
         w.passes(credential)
         assert w.reason(credential, "out", verdict="card_not_authentic") == "deny card_not_authentic + clone"
+        assert w.reason(credential, "out", has_keys=True) == "deny card_not_authentic + clone"
+        w.passes(credential, "out")
         assert w.reason(credential, "out", has_keys=True) == "deny card_not_authentic + clone"
 
 

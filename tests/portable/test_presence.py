@@ -200,6 +200,14 @@ def test_party_numbers_are_not_found_across_other_fields():
         assert p.companions(party) == 1, party
 
 
+def test_party_numbers_are_found_beside_bytes_like_them():
+    p = make()
+    p.confirm(b"\x00\x07" * 4, "in", BLUE, 7, T)  # a key that begins with the bytes of its party
+    assert p.companions(7) == 1
+    p.remote(key(1), "in", BLUE, 0xAAAA, T, 0xAA)  # so does what stands before the party
+    assert p.companions(0xAAAA) == 1
+
+
 # companion_inside
 
 
@@ -556,7 +564,8 @@ def test_a_replay_takes_passages_of_other_gates():
     p = replayed((event("remote", 1, 2 << 4 | 1), ""), (event("remote", 2, 2 << 4 | 2), ""))
     assert p.position(key(1)) == INSIDE
     assert p.position(key(2)) == OUTSIDE
-    assert p.confirm(key(1), "in", YELLOW, 1, T + 1) == "double_entry"
+    assert p.remote(key(1), "in", YELLOW, 1, T + 1, 2) == ""
+    assert p.remote(key(1), "in", YELLOW, 1, T + 2, 1) == "double_entry"
 
 
 # the daily reset
