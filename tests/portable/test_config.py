@@ -227,12 +227,13 @@ def test_times_are_hh_mm():
             'opening_hours.fri: must be a time like "07:30"'
         ), bad
     assert wrong(presence_reset="07:59") is None
+    assert parse(presence_reset="12:34").presence_reset == 754
 
 
 def test_opening_hours_are_days_that_open_before_they_close():
     assert wrong(opening_hours=[]) == "opening_hours: must be null or an object of days"
     assert wrong(opening_hours={"Mon": None}) == "opening_hours.Mon: unknown day"
-    for bad in ([], ["07:30"], ["07:30", "16:00", "17:00"], "07:30", {}):
+    for bad in ([], ["07:30"], ["07:30", "16:00", "17:00"], "07:30", "ab", {}, {"a": 1, "b": 2}):
         assert wrong(opening_hours={"mon": bad}).startswith(
             "opening_hours.mon: must be [opening, closing]"
         ), bad

@@ -107,6 +107,7 @@ def test_too_early_tells_the_booked_time():
         "It is not yet time. Your slot is 08:30. Please wait in the waiting room."
     )
     assert text("too_early").sentence == "Belum waktunya. Silakan tunggu di ruang tunggu."
+    assert "23.59" in text("too_early", slot_min=1439).sentence
     assert text("too_early", slot_min=0).sentence == (
         "Belum waktunya. Jadwal Anda 00.00. Silakan tunggu di ruang tunggu."
     )
@@ -140,6 +141,13 @@ def test_nobody_inside_is_sent_to_the_desk_outside():
         if direction == "out":
             desk = messages.PLACES["desk"][messages.LANGUAGES.index(language)]
             assert desk not in t.sentence and desk not in t.line2, t
+
+
+def test_somebody_outside_is_sent_to_the_desk():
+    assert text("unknown_card", language="en").line2 == "To service desk"
+    assert text("unknown_card", language="en", direction="out").line2 == "See an officer"
+    assert text("passback", language="en").line2 == "See an officer"
+    assert text("companion_limit", language="en", direction="out").line2 == "To waiting room"
 
 
 def test_a_site_names_its_own_places():
