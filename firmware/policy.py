@@ -28,24 +28,12 @@ MODES = ("normal", "lockdown", "out_of_service", "free")  # index = code in jour
 #   list_valid    False = there is no list at all; list_expires = its expiry, Unix seconds
 #   lane_fault    the lane is in `fault`
 #   isolated      out of contact with the office for more than 10 s
-Tap = namedtuple(
-    "Tap",
-    [
-        "direction",
-        "key",
-        "credential",
-        "verdict",
-        "tier",
-        "has_keys",
-        "mode",
-        "now",
-        "trusted",
-        "list_valid",
-        "list_expires",
-        "lane_fault",
-        "isolated",
-    ],
-)
+# fmt: off
+Tap = namedtuple("Tap", [
+    "direction", "key", "credential", "verdict", "tier", "has_keys", "mode", "now", "trusted", "list_valid",
+    "list_expires", "lane_fault", "isolated",
+])
+# fmt: on
 
 # allow: bool. reason: of REASONS. alarm: of ALARMS, "" = none. flagged: granted although the position
 # contradicts it (a class whose antipassback is "soft").
@@ -75,7 +63,7 @@ def error(direction: str) -> "Decision":
 
 def binds(tap: "Tap") -> bool:
     """Return whether a guard's press may bind the passage to this card: it is listed, and no copy."""
-    return tap.credential is not None and not tap.verdict and not _is_copy(tap)
+    return bool(tap.credential) and not (tap.verdict or (tap.has_keys and not tap.tier))
 
 
 def case(site, tap: "Tap", presence):
@@ -94,12 +82,10 @@ def _contrary(t):
     return INSIDE if t.direction == IN else OUTSIDE
 
 
-def _is_copy(t):
-    return t.has_keys and not t.tier
-
-
 def _opens(t, rule):
-    return records.from_unix(t.credential) - rule.early_min * 60
+    """Return the first second of the visit; 0 for a record without a window."""
+    c = t.credential
+    return 0 if c.untimed else records.from_unix(c) - rule.early_min * 60
 
 
 # The predicates; each docstring is the "when" of a row in docs/rules.md. Arguments: site, tap, presence, and
@@ -139,7 +125,7 @@ def card_not_authentic(s, t, p, rule, at):
 
 def copied(s, t, p, rule, at):
     """the card has keys on the list and answers only with its number"""
-    return _is_copy(t)
+    return t.has_keys and not t.tier
 
 
 def unknown_card(s, t, p, rule, at):
@@ -184,7 +170,7 @@ def clock_untrusted(s, t, p, rule, at):
 
 def too_early(s, t, p, rule, at):
     """now < from - `early_min`"""
-    return not t.credential.untimed and t.now < _opens(t, rule)
+    return t.now < _opens(t, rule)
 
 
 def too_late(s, t, p, rule, at):
@@ -223,8 +209,7 @@ def lane_fault(s, t, p, rule, at):
 
 def reentry(s, t, p, rule, at):
     """after a confirmed entry of the same visit"""
-    since = 0 if t.credential.untimed else _opens(t, rule)
-    return p.visit_entered(t.key, t.credential.party, since)
+    return p.visit_entered(t.key, t.credential.party, _opens(t, rule))
 
 
 def exit_unrecorded(s, t, p, rule, at):
@@ -292,59 +277,23 @@ ROWS = {
 }
 
 # Index = code in journal records; append only. 0 is "no reason".
+# fmt: off
 REASONS = (
-    NONE,
-    "free",
-    "gate_closed",
-    "several_cards",
-    "random_uid",
-    "card_not_authentic",
-    "unknown_card",
-    "revoked",
-    "weak_card",
-    "list_expired",
-    "clock_untrusted",
-    "too_early",
-    "too_late",
-    "passback",
-    "principal_absent",
-    "companion_limit",
-    "room_full",
-    "lane_fault",
-    "ok",
-    "reentry",
-    "exit_revoked",
-    "exit_unrecorded",
-    "exit_late",
-    "exit",
-    "lane_busy",
-    "error",
+    NONE, "free", "gate_closed", "several_cards", "random_uid", "card_not_authentic", "unknown_card",
+    "revoked", "weak_card", "list_expired", "clock_untrusted", "too_early", "too_late", "passback",
+    "principal_absent", "companion_limit", "room_full", "lane_fault", "ok", "reentry", "exit_revoked",
+    "exit_unrecorded", "exit_late", "exit", "lane_busy", "error",
 )
+# fmt: on
 
 # Index = code in the `reason` byte of `alarm` and `alarm_end` records; append only. 0 is "no alarm".
+# fmt: off
 ALARMS = (
-    NONE,
-    "forced",
-    "tailgate",
-    "sensor_stuck",
-    "fire",
-    "tamper",
-    "clone",
-    "unknown_exit",
-    "companion_inside",
-    "still_inside",
-    "double_entry",
-    "card_storm",
-    "reader_dead",
-    "clock",
-    "list_stale",
-    "journal_90",
-    "journal_lost",
-    "fault",
-    "update_rejected",
-    "bundle_rejected",
-    "task_restart",
-    "safe_mode",
+    NONE, "forced", "tailgate", "sensor_stuck", "fire", "tamper", "clone", "unknown_exit",
+    "companion_inside", "still_inside", "double_entry", "card_storm", "reader_dead", "clock",
+    "list_stale", "journal_90", "journal_lost", "fault", "update_rejected", "bundle_rejected",
+    "task_restart", "safe_mode",
 )
+# fmt: on
 
 BUSY = Decision(False, "lane_busy", "", False)  # a grant that waited until its card had left
