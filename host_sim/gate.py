@@ -8,6 +8,7 @@ import json
 import pathlib
 import struct
 import tempfile
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,7 +26,10 @@ PWRON, HARD, WDT = 1, 2, 3
 
 
 class Gate:
-    """A gate named `name`; `config` becomes its config.json, `bundle` its list.bundle."""
+    """A gate named `name`; `config` becomes its config.json, `bundle` its list.bundle.
+
+    `hooks` (CPython only): functions that are called with a firmware module when it has been loaded.
+    """
 
     def __init__(
         self,
@@ -41,12 +45,14 @@ class Gate:
         heap: str = "192k",
         start_unix: int = 0,
         firmware: pathlib.Path | None = None,
+        hooks: links.Hooks = types.MappingProxyType({}),
     ) -> None:
         self.name = name
         self.runtime = runtime
         self.timeline = timeline
         self.charges = charges
         self._heap_size = heap
+        self._hooks = hooks
         self.console = ""  # what earlier boots printed
         self.due_us = NEVER  # time of the next operation; NEVER while off, booting or computing
         self.computing = False  # the interpreter runs and its next message is awaited
@@ -54,7 +60,11 @@ class Gate:
         self._start_unix = start_unix
         self._folder = tempfile.TemporaryDirectory(prefix="pinter-gate-")
         self.home = pathlib.Path(self._folder.name)
-        self._path = deploy.deploy(self.home, runtime, board, config, bundle, firmware)
+        try:
+            self._path = deploy.deploy(self.home, runtime, board, config, bundle, firmware)
+        except BaseException:
+            self._folder.cleanup()
+            raise
         constants, partitions, flash_size = deploy.board(board)
         self.hardware = Hardware(timeline, constants, partitions, keys, flash_size, charges)
         self.hardware.on_reset = self._reset
@@ -108,7 +118,7 @@ class Gate:
             program = deploy.micropython()
             self._link = links.MicroPythonLink(program, self._path, self.home, self._heap_size)
         else:
-            self._link = links.CPythonLink(self._path, self.home)
+            self._link = links.CPythonLink(self._path, self.home, self._hooks)
         self.computing, self.hung = True, False
 
     def _stop(self) -> None:

@@ -10,7 +10,7 @@ import os
 import pathlib
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHIMS = ROOT / "host_sim" / "shims"
@@ -37,7 +37,7 @@ class Importer:
     """`load(name)` imports a firmware or stand-in module; `path` is searched in order.
 
     `link` becomes the module `_link` (exchange, take, take_into, gmtime, timegm, sha256). Files are opened
-    relative to `home`, as a board's are relative to its root.
+    relative to `home`, as a board's are relative to its root. `hooks`: called with a module once loaded.
     """
 
     def __init__(
@@ -46,10 +46,12 @@ class Importer:
         link: types.ModuleType,
         home: pathlib.Path,
         write: Callable[[str], object] = sys.stdout.write,
+        hooks: Mapping[str, Callable[[types.ModuleType], None]] = types.MappingProxyType({}),
     ) -> None:
         self._path = list(path)
         self._home = home
         self._write = write
+        self._hooks = hooks
         self.modules: dict[str, types.ModuleType] = {"_link": link, "io": types.ModuleType("io")}
         self.modules.update(sys=self._sys(), os=self._os())
         self.modules["io"].__dict__.update(BytesIO=io.BytesIO, StringIO=io.StringIO)
@@ -90,6 +92,8 @@ class Importer:
             raise
         if parent:
             setattr(self.modules[parent], tail, module)
+        if name in self._hooks:
+            self._hooks[name](module)
         return module
 
     def _import(self, name, globals=None, locals=None, fromlist=(), level=0):

@@ -14,13 +14,15 @@ import subprocess
 import tempfile
 import time
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import greenlet
 
 from host_sim.importer import SHIMS, Importer
 from host_sim.shims.device import _ops as ops
+
+Hooks = Mapping[str, Callable[[types.ModuleType], None]]
 
 
 class Ended(Exception):
@@ -129,8 +131,9 @@ class _Killed(BaseException):
 class CPythonLink:
     """The same firmware and stand-ins on CPython, in a greenlet of this process."""
 
-    def __init__(self, path: Sequence[pathlib.Path], home: pathlib.Path) -> None:
+    def __init__(self, path: Sequence[pathlib.Path], home: pathlib.Path, hooks: Hooks) -> None:
         self._home = home
+        self._hooks = hooks
         self._path = path
         self._written: list[str] = []
         self._payload = memoryview(b"")
@@ -149,7 +152,7 @@ class CPythonLink:
             gmtime=lambda seconds: tuple(time.gmtime(seconds)[:8]),
             timegm=_timegm,
         )
-        importer = Importer(self._path, link, self._home, self._written.append)
+        importer = Importer(self._path, link, self._home, self._written.append, self._hooks)
         importer.load("boot")
 
     def _exchange(self, message: memoryview) -> bytes:

@@ -16,8 +16,8 @@ from host_sim.cards.picc import Answer, Card, State
 from host_sim.engine import World
 from host_sim.gate import Gate
 from host_sim.hardware import TYPICAL, Charges, HardwareError
-from host_sim.links import Ended
-from host_sim.scenario import model, stage
+from host_sim.links import Ended, Hooks
+from host_sim.scenario import explain, model, stage
 from host_sim.scenario.expect import Failure, TapWatch, Watch
 from host_sim.scenario.log import Log, first_difference
 
@@ -54,6 +54,7 @@ class Result:
     log: list[str]
     steps: int
     virtual_s: float
+    explanations: list[str]
 
 
 @dataclasses.dataclass
@@ -63,6 +64,7 @@ class Played:
     runtime: str
     failures: list[Failure]
     log: list[str]
+    explanations: list[str]
 
 
 class Run:
@@ -72,6 +74,7 @@ class Run:
         self.scenario = scenario
         self.runtime = runtime
         self.failures: list[Failure] = []
+        self.explanations: list[str] = []
         start_unix = scenario.start_us // model.US - LEAD_S
         self._start_unix_us = start_unix * model.US
         self.log = Log(self._start_unix_us, scenario.utc_offset_min)
@@ -90,7 +93,9 @@ class Run:
         with self._world as world:
             classes = {code: name for name, code in scenario.class_codes().items()}
             for name in scenario.gates:
-                gate = world.add_gate(name, **stage.gate(scenario, name, world.start_unix))
+                gate = world.add_gate(
+                    name, **stage.gate(scenario, name, world.start_unix), hooks=self._hooks(name)
+                )
                 self._gates[name] = gate
                 watch = Watch(name, self._keys, classes, self.log, lambda gate=gate: _inside(gate))
                 self._watches[name] = watch
@@ -119,6 +124,14 @@ class Run:
                 self.failures += watch.failures
                 self._verify_journal(name)
         self.failures.sort(key=lambda failure: failure.step)
+
+    def _hooks(self, gate: str) -> Hooks:
+        """Return what listens to the decisions of a gate on CPython."""
+        return {"firmware.policy": lambda policy: explain.watch(policy, lambda e: self._explained(gate, e))}
+
+    def _explained(self, gate: str, explanation: explain.Explanation) -> None:
+        card = self._keys.get(explanation.key, "?") if explanation.key else "?"
+        self.explanations += explain.lines(explanation, self.log.time(self._world.now), gate, card)
 
     def _fail(self, step: model.Step | None, expected: str, got: str) -> None:
         self.failures.append(Failure(step.number if step else 0, step.line if step else 0, expected, got))
@@ -262,7 +275,7 @@ def run_all(
 def _play(job: tuple[model.Scenario, str, Charges]) -> Played:
     one = Run(*job)
     one.play()
-    return Played(one.runtime, one.failures, one.log.lines)
+    return Played(one.runtime, one.failures, one.log.lines, one.explanations)
 
 
 def _joined(
@@ -292,4 +305,5 @@ def joined(scenario: model.Scenario, runs: Sequence[Played]) -> Result:
                 % (scenario.file, number, first.runtime, left, one.runtime, right)
             )
     end_us = scenario.steps[-1].at_us - scenario.start_us
-    return Result(scenario.file, problems, first.log, len(scenario.steps), end_us / model.US)
+    explanations = next((one.explanations for one in runs if one.explanations), [])
+    return Result(scenario.file, problems, first.log, len(scenario.steps), end_us / model.US, explanations)

@@ -352,7 +352,7 @@ def test_logs_that_differ_name_the_first_line():
 
 def test_a_runtime_that_tells_another_story_fails():
     story = scenario_format.parse(STORY, "story.yaml")
-    runs = [runner.Played(runtime, [], [runtime]) for runtime in runner.RUNTIMES]
+    runs = [runner.Played(runtime, [], [runtime], []) for runtime in runner.RUNTIMES]
     result = runner.joined(story, runs)
     assert result.problems == [
         "story.yaml: the logs differ in line 1: cpython: cpython | micropython: micropython"

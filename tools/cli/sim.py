@@ -37,12 +37,19 @@ def group() -> None:
     metavar="OUT.jsonl",
     help="Write all that happened, as JSON lines.",
 )
-def run(files: tuple[str, ...], runtime: str, log_file: str | None) -> None:
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="For each tap show the rules in order, with the values that made each pass or apply (from CPython).",
+)
+def run(files: tuple[str, ...], runtime: str, log_file: str | None, explain: bool) -> None:
     """Play scenario files (docs/scenarios.md) and judge their expectations.
 
     Exit code 0: every expectation holds; 1: one fails, each is named with file, step, expected and got; 2: a
     file is invalid, and nothing was played.
     """
+    if explain and runtime == "micropython":
+        raise click.UsageError("--explain looks into the firmware on CPython: use --runtime cpython or both")
     scenarios, complaints = [], []
     for file in files:
         try:
@@ -56,6 +63,8 @@ def run(files: tuple[str, ...], runtime: str, log_file: str | None) -> None:
     is_good, lines = True, []
     try:
         for scenario, result in zip(scenarios, runner.run_all(scenarios, RUNTIMES[runtime]), strict=True):
+            for line in result.explanations if explain else ():
+                click.echo(line)
             for problem in result.problems:
                 click.echo(problem)
             click.echo(
