@@ -256,6 +256,14 @@ def test_a_principal_no_longer_listed_is_known_by_its_entry():
     assert p.confirm(key(1), "out", 0, 0, T) == "companion_inside"
 
 
+def test_a_forgotten_principal_is_still_known_as_one():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 7, T)
+    p.confirm(key(3), "in", BLUE, 7, T)
+    p.forget(key(1), T)
+    assert p.confirm(key(1), "out", 0, 0, T) == "companion_inside"
+
+
 def test_the_gate_of_the_exit_raises_companion_inside():
     p = make()
     p.confirm(key(1), "in", YELLOW, 7, T)
@@ -365,6 +373,14 @@ def test_when_all_are_inside_a_newcomer_is_not_recorded_and_raises_fault():
     p.confirm(key(0), "out", YELLOW, 0, T + 2)
     assert p.confirm(key(50), "in", YELLOW, 50, T + 3) == ""
     assert p.position(key(50)) == INSIDE
+
+
+def test_there_is_room_for_512_unless_said_otherwise():
+    p = Presence(make_site().classes)
+    for n in range(512):
+        assert p.confirm(key(n), "in", YELLOW, n, T) == ""
+    assert p.confirm(key(512), "in", YELLOW, 512, T) == "fault"
+    assert p.occupancy() == 512
 
 
 def test_those_known_need_no_place():
