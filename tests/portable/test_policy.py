@@ -95,6 +95,17 @@ def test_error_shuts_in_and_opens_out():
     assert policy.error("out") == (True, "error", "fault", False)
 
 
+def test_where_no_row_applies_nobody_gets_in():
+    rows = dict(policy.ROWS)
+    try:
+        policy.ROWS["in"] = policy.ROWS["out"] = ()
+        assert at(NINE).reason(card()) == "deny error + fault"
+        assert at(NINE).reason(card(), "out") == "grant error + fault"
+    finally:
+        policy.ROWS.update(rows)
+    assert at(NINE).reason(card()) == "grant ok"
+
+
 def test_a_busy_lane_denies_without_alarm():
     assert policy.BUSY == (False, "lane_busy", "", False)
 

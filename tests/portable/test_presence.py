@@ -472,6 +472,12 @@ def test_a_gate_that_learns_late_of_an_earlier_entry_finds_the_double_entry():
     assert p.remote(key(1), "in", YELLOW, 1, T + 10, 2) == ""
 
 
+def test_an_earlier_entry_at_the_gate_of_the_later_one_is_none():
+    p = make()
+    p.remote(key(1), "in", YELLOW, 1, T + 10, 2)
+    assert p.remote(key(1), "in", YELLOW, 1, T, 2) == ""
+
+
 def test_news_of_an_exit_between_excuses_the_earlier_entry():
     p = make()
     p.confirm(key(1), "in", YELLOW, 1, T + 10)
