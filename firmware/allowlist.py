@@ -1,13 +1,17 @@
-"""The credential store: two slots on a block device, each holding one list bundle as it was signed.
+"""The credential store: two slots on a block device, each with one sorted list, and the deltas on top of it.
 
-Owns the `list` partition and which slot is in force. It looks keys up and streams new lists in; it judges no
-window and no class, and keeps nothing in RAM that grows with the list. Layout and sizes: docs/formats.md.
+Owns the `list` partition, which slot is in force, and the table in RAM that finds the newer records of the
+deltas on flash. It looks keys up and takes deltas; recover.py finds the list after a start, slots.py writes
+whole slots, each loaded for that only. No RAM grows with the list; no window and no class is judged here.
+Layout: docs/formats.md.
 """
+
+import struct
 
 from micropython import const
 
 from . import records
-from .crypto import HMAC, equal
+from .crypto import equal, hmac_sha256
 from .errors import BundleError, StoreError
 
 _BLOCK = const(4096)
@@ -17,19 +21,25 @@ _HEADER = const(64)
 _CREDENTIAL = const(16)
 _CARD_KEY = const(32)
 _MAC = const(32)
+_UNIT = const(16)  # what a delta on flash is aligned to, and places in the region are counted in
 _GUESSES = const(3)  # interpolations before plain halving, so that no choice of keys makes a lookup long
-
-
-def _length(header):
-    return _HEADER + header.count * _CREDENTIAL + header.keys * _CARD_KEY + _MAC
+_DELTA = const(2)
+_DELTA_MAX = const(
+    4096
+)  # bytes of a delta: it is verified in RAM, and crosses into one further sector at most
+_ENTRIES = const(256)
+_ENTRY = const(12)  # card key 8, place of its credential 2, place of its card-key entry 2 (0 = none)
+_DUE = const(75)  # per cent of the room for deltas that are used when quiet moments merge them
+_URGENT = const(90)  # ... when they are merged though it is not quiet
 
 
 class Allowlist:
     """The list in force on `device` for `gate` at `site`, signed with `gate_key`.
 
     `device` is a block device like `esp32.Partition` (4,096-byte blocks, a write with offset never erases).
-    `valid` is False until a list was found or loaded. `seq`, `issued` and `expires` (Unix seconds), `count`
-    and `keys` describe the list in force and are 0 without one.
+    `valid` is False until a list was found or loaded. `seq`, `issued` and `expires` (Unix seconds) describe
+    the list in force, deltas included; `count` and `keys` the credentials and card keys of the slot below
+    the deltas. All are 0 without a list.
     """
 
     def __init__(self, device, gate_key: bytes, site: str, gate: str):
@@ -39,42 +49,62 @@ class Allowlist:
         self._gate = gate
         blocks = device.ioctl(4, 0)
         self._slot_blocks = (blocks - min(18, blocks // 8)) // 2
+        self._deltas = 2 * self._slot_blocks  # the block where the region of deltas begins
+        self._half_bytes = (blocks - self._deltas) // 2 * _BLOCK
         self._view = memoryview(bytearray(_WINDOW))
+        # Entries by card key: first those that are being merged (`_frozen`), then the others, sorted apart.
+        self._table = memoryview(bytearray(_ENTRIES * _ENTRY))
+        self._half = self._at = 0  # the half of the region in use; where its next delta goes
+        self._live = [0, 0]  # the newest seq in each half
+        self._job = None  # the slot that is being written, piece by piece
+        self._stream = None  # where the snapshot comes from that is to be received
+        self._receiving = False  # the job is that, and no merge
         self._writer = None
         self._use(self._slot_blocks, None)
 
+    @property
+    def urgent(self) -> bool:
+        """Return True if deltas are short of room: `work` then merges though it is not quiet."""
+        return self._short or self._used() > _URGENT
+
+    @property
+    def busy(self) -> bool:
+        """Return True while a slot is being written; slots.py is in use then."""
+        return self._job is not None or self._writer is not None
+
     def open(self) -> None:
-        """Put the newest slot whose MAC holds in force. Nothing is raised for what the flash contains."""
-        self._use(self._slot_blocks, None)
-        for slot in (0, self._slot_blocks):
-            header = self._header(slot)
-            if header and header.seq_to > self.seq and self._is_signed(slot, header):
-                self._use(slot, header)
+        """Put the newest slot whose MAC holds in force, and the deltas that continue it.
+
+        Nothing is raised for what the flash contains.
+        """
+        from .recover import recover
+
+        recover(self)
 
     def find(self, key: bytes):
         """Return the 16 bytes of the credential of `key` (8 bytes), or None if it is not listed.
 
         A view into a shared buffer: the next call of any method overwrites it.
         """
-        return self._search(bytes(key), _HEADER, self.count, _CREDENTIAL)
+        return self._find(bytes(key), 8, _HEADER, self.count, _CREDENTIAL)
 
     def find_card_key(self, key: bytes):
         """Return the 32 bytes of the card-key entry of `key`, or None; a view as `find` returns."""
-        return self._search(bytes(key), _HEADER + self.count * _CREDENTIAL, self.keys, _CARD_KEY)
+        return self._find(bytes(key), 10, _HEADER + self.count * _CREDENTIAL, self.keys, _CARD_KEY)
 
-    def begin(self) -> "Snapshot":
-        """Return a writer for a new snapshot; one that was begun before can no longer be committed."""
-        self._writer = Snapshot(self, self._slot_blocks if self._slot == 0 else 0)
-        return self._writer
+    def load(self, stream) -> "bool | None":
+        """Apply the bundle, snapshot or delta, that `stream.read(n)` gives, at once; return True.
 
-    def load(self, stream) -> bool:
-        """Apply the snapshot bundle that `stream.read(n)` gives; return False if it is in force already.
-
-        Raises BundleError for a bundle of another gate, an older, damaged or forged one, and StoreError if
-        the flash does not keep it. The list in force stays until the new one is complete and verified.
+        Returns False if the list in force has it already, None if there is no room for the delta before
+        `work` has merged the others: try again then. Raises BundleError for a bundle of another gate, an
+        older, damaged or forged one, or one that does not continue the list in force, and StoreError if the
+        flash does not keep it or a slot is being written. Nothing changes unless the bundle is complete and
+        verified.
         """
-        snapshot = self.begin()
         chunk = stream.read(_HEADER)
+        if chunk[5:6] == b"\x02":
+            return self._apply(memoryview(chunk + stream.read(_DELTA_MAX)))
+        snapshot = self.begin()
         while chunk:
             if not snapshot.feed(chunk):
                 return False
@@ -82,39 +112,174 @@ class Allowlist:
         snapshot.commit()
         return True
 
+    def begin(self):
+        """Return a slots.Snapshot, to be fed; one that was begun before can no longer be committed.
+
+        Raises StoreError while `work` writes a slot.
+        """
+        if self._job is not None:
+            raise StoreError("list: a slot is being written")
+        from .slots import Snapshot
+
+        self._writer = Snapshot(self)
+        return self._writer
+
+    def receive(self, stream) -> None:
+        """Let `work` apply the snapshot that `stream.read(n)` gives: None = not yet, b"" = the end.
+
+        It takes the place of one that was being received; None for `stream` only gives that one up.
+        """
+        if self._receiving:
+            self._end()
+        self._stream = stream
+
+    def work(self, is_quiet: bool) -> bool:
+        """Do one piece of what there is to do, with at most one erase; return whether there was anything.
+
+        Receives a snapshot; else merges the deltas into the other slot, which waits for quiet moments unless
+        it is `urgent`. Raises BundleError and StoreError as `load`; what was being done is given up then.
+        """
+        if not (is_quiet or self._stream is not None or self.urgent):
+            return False
+        if self._job is None and not self._start():
+            return False
+        try:
+            next(self._job)
+        except StopIteration:
+            self._end()
+        except Exception:
+            self._broken = not self._receiving
+            self._end()
+            raise
+        return True
+
+    def _start(self):
+        if self._stream is not None:
+            from .slots import receive
+
+            self._receiving = True
+            self._job = receive(self, self._stream)
+        elif self._writer is None and not self._broken and (self._short or self._used() > _DUE):
+            from .slots import merge
+
+            self._job = merge(self)
+        return self._job is not None
+
+    def _end(self):
+        if self._receiving:
+            self._stream = None
+        self._job = self._writer = None
+        self._receiving = False
+
     def _use(self, slot, header):
+        """Put the list in `slot` in force, without deltas."""
         self._slot = slot
         self.valid = header is not None
         self.seq, self.issued, self.expires, self.count, self.keys = header[4:] if header else (0, 0, 0, 0, 0)
+        self._base = self.seq  # deltas up to here are in the slot
+        self._fill = self._frozen = 0  # entries in the table; those at its beginning that are being merged
+        self._short = False  # a delta found no room
+        self._broken = False  # a merge failed: no more of them before there is a new list
 
-    def _accept(self, raw):
-        """Return the header in `raw`. Raise BundleError if it is none of a snapshot for this gate."""
+    def _used(self):
+        """Return how much of the room for deltas is used, in per cent."""
+        on_flash = (self._at - self._half * self._half_bytes) * 100 // self._half_bytes
+        return max(self._fill * 100 // _ENTRIES, on_flash)
+
+    def _accept(self, raw, *kinds):
+        """Return the header in `raw`. Raise BundleError if it is none of these kinds for this gate."""
         header = records.unpack_header(raw)
-        if header.kind != records.SNAPSHOT:
+        if header.kind not in kinds:
             raise BundleError("kind")
         if header.site != self._site:
             raise BundleError("site")
         if header.gate != self._gate:
             raise BundleError("gate")
-        if _length(header) > self._slot_blocks * _BLOCK:
+        if self._length(header) > (_DELTA_MAX if header.kind == _DELTA else self._slot_blocks * _BLOCK):
             raise BundleError("count")
         return header
 
-    def _header(self, slot):
-        try:
-            return self._accept(self._read(slot, 0, _HEADER))
-        except BundleError:
-            return None
+    def _length(self, header):
+        return _HEADER + header.count * _CREDENTIAL + header.keys * _CARD_KEY + _MAC
 
-    def _is_signed(self, slot, header):
-        mac = HMAC(self._key)
+    # Deltas
+
+    def _apply(self, data):
+        header = self._accept(data, _DELTA)
+        n = self._length(header)
+        if len(data) != n:
+            raise BundleError("length: %d of %d" % (len(data), n))
+        if not equal(hmac_sha256(self._key, data[: n - _MAC]), data[n - _MAC :]):
+            raise BundleError("MAC")
+        if header.seq_to <= self.seq:
+            return False
+        if not self.valid or header.seq_from > self.seq:
+            raise BundleError("seq: from %d, the list is %d" % (header.seq_from, self.seq))
+        is_full = not self._fits(header)
+        if is_full and not self._fill:
+            raise BundleError("count: the list is full")
+        place = self._at
+        if is_full or self._fill + header.count > _ENTRIES or place + n > (self._half + 1) * self._half_bytes:
+            self._short = True
+            return None
         at = 0
-        end = _length(header) - _MAC
-        while at < end:
-            n = min(_WINDOW, end - at)
-            mac.update(self._read(slot, at, n))
-            at += n
-        return equal(mac.digest(), self._read(slot, end, _MAC))
+        while at < n:
+            if place % _BLOCK == 0:
+                self._erase(self._deltas, place)
+            # If this fails, the next delta begins in a sector of its own.
+            self._at = (place // _BLOCK + 1) * _BLOCK
+            step = min(_PAGE - place % _PAGE, n - at)
+            self._program(self._deltas, place, data[at : at + step])
+            at += step
+            place += step
+        self._take(place - n, header)
+        return True
+
+    def _fits(self, header):
+        """Return True if the slot has room for its list, all deltas and that of `header`."""
+        keys = self.keys + header.keys
+        for i in range(self._fill):
+            keys += self._table[i * _ENTRY + 10 : i * _ENTRY + 12] != b"\0\0"
+        credentials = self.count + self._fill + header.count
+        room = self._slot_blocks * _BLOCK - _HEADER - _MAC
+        return credentials * _CREDENTIAL + keys * _CARD_KEY <= room
+
+    def _take(self, at, header):
+        """Put the verified delta at byte `at` of the region in force."""
+        table = self._table
+        self._half = at // self._half_bytes
+        place = at + _HEADER
+        for _ in range(header.count):
+            key = bytes(self._read(self._deltas, place, 8))
+            end = self._fill * _ENTRY
+            entry = place_in(table, key, self._frozen, self._fill, _ENTRY)
+            if entry == end or table[entry : entry + 8] != key:
+                table[entry + _ENTRY : end + _ENTRY] = table[entry:end]
+                struct.pack_into(">8sHH", table, entry, key, 0, 0)
+                self._fill += 1
+            struct.pack_into(">H", table, entry + 8, place // _UNIT)
+            place += _CREDENTIAL
+        for _ in range(header.keys):
+            key = bytes(self._read(self._deltas, place, 8))
+            entry = place_in(table, key, self._frozen, self._fill, _ENTRY)
+            if table[entry : entry + 8] == key:
+                struct.pack_into(">H", table, entry + 10, place // _UNIT)
+            place += _CARD_KEY
+        self.seq, self.issued, self.expires = header.seq_to, header.issued, header.expires
+        self._live[self._half] = self.seq
+        self._at = place + _MAC
+
+    # Lookup
+
+    def _find(self, key, which, start, count, size):
+        """Return what the deltas or the slot have of `key`; `which`: where an entry says its place."""
+        for low, high in ((self._frozen, self._fill), (0, self._frozen)):
+            at = place_in(self._table, key, low, high, _ENTRY)
+            if at < high * _ENTRY and self._table[at : at + 8] == key:
+                place = struct.unpack_from(">H", self._table, at + which)[0]
+                if place:
+                    return self._read(self._deltas, place * _UNIT, size)
+        return self._search(key, start, count, size)
 
     def _search(self, key, start, count, size):
         low, high = 0, count  # the entry can only be at low..high-1
@@ -139,8 +304,11 @@ class Allowlist:
                 low = first + n
                 at_low = int.from_bytes(bytes(window[last : last + 3]), "big")
             else:
-                return _pick(window, key, n, size)
+                at = place_in(window, key, 0, n, size)
+                return window[at : at + size] if window[at : at + 8] == key else None
         return None
+
+    # Flash
 
     def _read(self, slot, at, n):
         """Return a view of `n` bytes from byte `at` of the slot that begins at block `slot`."""
@@ -149,124 +317,27 @@ class Allowlist:
         return view
 
     def _erase(self, slot, at):
-        self._device.ioctl(6, slot + at // _BLOCK)
+        try:
+            self._device.ioctl(6, slot + at // _BLOCK)
+        except OSError:
+            raise StoreError("list: cannot erase at %d" % at)
 
     def _program(self, slot, at, data):
         """Program `data` (within one page) and compare. Raise StoreError if the flash kept something else."""
-        self._device.writeblocks(slot + at // _BLOCK, data, at % _BLOCK)
+        try:
+            self._device.writeblocks(slot + at // _BLOCK, data, at % _BLOCK)
+        except OSError:
+            raise StoreError("list: cannot write at %d" % at)
         if self._read(slot, at, len(data)) != data:
             raise StoreError("list: flash differs at %d" % at)
 
 
-def _pick(window, key, n, size):
-    low, high = 0, n
+def place_in(entries, key, low, high, size):
+    """Return where in `entries` the first from `low` to `high` - 1 begins that is not below `key`."""
     while low < high:
         middle = (low + high) >> 1
-        at = middle * size
-        there = bytes(window[at : at + 8])
-        if there == key:
-            return window[at : at + size]
-        if there < key:
+        if bytes(entries[middle * size : middle * size + 8]) < key:
             low = middle + 1
         else:
             high = middle
-    return None
-
-
-class Snapshot:
-    """A list on its way into the slot that is not in force; `Allowlist.begin` makes it.
-
-    The page with the header is programmed last, so the slot cannot be taken for a list before `commit`.
-    """
-
-    def __init__(self, owner, slot):
-        self._owner = owner
-        self._slot = slot
-        self._mac = HMAC(owner._key)
-        self._tail = b""  # the MAC that the bundle ends with
-        self._page = memoryview(bytearray(_PAGE))
-        self._fill = 0  # bytes in the page
-        self._at = 0  # where in the bundle the page begins
-        self._total = 1 << 29  # unknown until the header is there
-        self._keys_at = 0  # where the card keys begin
-        self._last = b""  # the key before
-        self._header = None
-        self._first = b""  # the first page, kept for the end
-
-    def feed(self, chunk) -> bool:
-        """Take the next bytes of the bundle; return False if its list is already in force: stop feeding.
-
-        At most one sector is erased for a chunk of up to 1,024 bytes, if the header (64 bytes) came as one of
-        its own. Raises BundleError and StoreError as `Allowlist.load`; the snapshot is spent then.
-        """
-        owner = self._owner
-        if owner._writer is not self:
-            raise StoreError("list: the snapshot is spent")
-        owner._writer = None  # an error below leaves it so
-        at = 0
-        while at < len(chunk):
-            n = min(len(chunk) - at, _PAGE - self._fill)
-            self._page[self._fill : self._fill + n] = chunk[at : at + n]
-            at += n
-            self._fill += n
-            if self._header is None and self._fill >= _HEADER and not self._begin():
-                return False
-            end = self._at + self._fill
-            if end > self._total:
-                raise BundleError("length: too long")
-            if self._fill == _PAGE or end == self._total:
-                self._flush()
-        owner._writer = self
-        return True
-
-    def commit(self) -> None:
-        """Verify the MAC and put the list in force. Raise BundleError if it fails or bytes are missing."""
-        owner = self._owner
-        if owner._writer is not self or self._at != self._total:
-            raise BundleError("length: too short")
-        if not equal(self._mac.digest(), self._tail):
-            raise BundleError("MAC")
-        owner._writer = None
-        owner._program(self._slot, 0, self._first)
-        owner._use(self._slot, self._header)
-
-    def _begin(self):
-        owner = self._owner
-        header = owner._accept(self._page)
-        if owner.valid and header.seq_to <= owner.seq:
-            if header.seq_to == owner.seq:
-                return False
-            raise BundleError("seq: %d is older than %d" % (header.seq_to, owner.seq))
-        self._header = header
-        self._total = _length(header)
-        self._keys_at = _HEADER + header.count * _CREDENTIAL
-        owner._erase(self._slot, 0)  # from here on the slot is no list
-        return True
-
-    def _flush(self):
-        n, at, page = self._fill, self._at, self._page
-        signed = max(0, min(n, self._total - _MAC - at))
-        self._mac.update(page[:signed])
-        self._tail += bytes(page[signed:n])
-        self._check_order(at, signed)
-        if at == 0:
-            self._first = bytes(page[:n])
-        else:
-            if at % _BLOCK == 0:
-                self._owner._erase(self._slot, at)
-            self._owner._program(self._slot, at, page[:n])
-        self._at += n
-        self._fill = 0
-
-    def _check_order(self, at, n):
-        """Raise BundleError unless the keys in the first `n` bytes of the page ascend."""
-        for i in range(_HEADER if at == 0 else 0, n, _CREDENTIAL):
-            beyond = at + i - self._keys_at
-            if beyond == 0:
-                self._last = b""
-            elif beyond > 0 and beyond % _CARD_KEY:
-                continue
-            key = bytes(self._page[i : i + 8])
-            if key <= self._last:
-                raise BundleError("order")
-            self._last = key
+    return low * size

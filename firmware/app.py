@@ -20,6 +20,8 @@ _SETTLE_POLLS = const(4)  # inputs settle before the gate looks at them
 _HOUSEKEEPING_MS = const(1000)
 _PROBE_TURNS = const(32)  # polls between two looks at a reader's health
 _COLLECT_TURNS = const(10)
+_PIECE_MS = const(10)  # between two pieces of work: all other tasks get their turn
+_PIECES = const(100)  # of work, then housekeeping
 
 
 class App:
@@ -105,9 +107,14 @@ class App:
             self._gate.alarm("tamper") if change > 0 else self._gate.end_alarm("tamper")
 
     async def _keep_house(self, beat):
-        turn = 0
+        turn = pieces = 0
         while True:
             beat()
+            pieces += 1
+            if self._gate.work() and pieces < _PIECES:
+                await asyncio.sleep_ms(_PIECE_MS)
+                continue
+            pieces = 0
             await asyncio.sleep_ms(_HOUSEKEEPING_MS)
             self._gate.housekeep()
             turn += 1

@@ -56,6 +56,7 @@ class Gate:
         self._waiting: "list[tuple[bytes, policy.Tap] | None]" = [None, None]
         self._due_ms = None  # when the lane wants a tick
         self._reset_at = 0
+        self._lost = 0  # journal records whose loss was alarmed
 
     # Boot
 
@@ -67,8 +68,10 @@ class Gate:
             gate_key = self.hardware.secret("gate_key")
             self.journal = Journal(self.hardware.partition("journal"), gate_key)
             self.journal.open()
+            self._lost = self.journal.lost
             self.list = Allowlist(self.hardware.partition("list"), gate_key, self.site.site, self.site.gate)
             self.list.open()
+            _release("recover")
         except PinterError as error:
             self.fault = str(error)
         self.clock.start(
@@ -133,15 +136,38 @@ class Gate:
             return
         try:
             with open("list.bundle", "rb") as file:
-                if self.list.load(file):
-                    self._record("list_applied", key=self.list.seq.to_bytes(8, "big"))
-            self.clock.raise_floor(self.list.issued)
+                self.take_bundle(file)
         except OSError:
             pass  # no file: nothing new
-        except (BundleError, StoreError) as error:
+
+    def take_bundle(self, stream) -> "bool | None":
+        """Apply a snapshot or a delta at once (Allowlist.load); a bad one is refused, journalled and alarmed.
+
+        A snapshot in service goes through `list.receive` instead, and `work` takes it piece by piece.
+        """
+        return self._on_list(self.list.load, stream)
+
+    def _on_list(self, act, argument):
+        """Let the list change by `act(argument)`, journal what came of it, and return what it returned."""
+        credentials = self.list
+        seq = credentials.seq
+        done = False
+        try:
+            done = act(argument)
+        except BundleError as error:
             sys.print_exception(error)
             self._record("bundle_rejected")
             self.alarm_once("bundle_rejected")
+        except StoreError as error:
+            sys.print_exception(error)
+            self.alarm_once("fault")
+        if credentials.seq != seq:
+            self._record("list_applied", key=credentials.seq.to_bytes(8, "big"))
+            self.clock.raise_floor(credentials.issued)
+            self.end_alarm("bundle_rejected")
+        if not credentials.busy:
+            _release("slots")
+        return done
 
     # Cards
 
@@ -209,7 +235,9 @@ class Gate:
         key, credential = tap.key, tap.credential
         cls, party, slow = 0, 0, False
         if credential:
-            cls, party, slow = credential.cls, credential.party, credential.slow
+            cls, party = credential.cls, credential.party
+            rule = self.site.classes[cls]
+            slow = credential.slow or bool(rule and rule.slow)
         self._repeats[reader].note(key, decision, now_ms)
         if not self._record(
             "grant" if decision.allow else "deny",
@@ -353,7 +381,7 @@ class Gate:
     # Now and then
 
     def housekeep(self) -> None:
-        """Do what is due once a second: daily reset, ageing list, spare journal sectors."""
+        """Do what is due once a second: daily reset, ageing list, journal that nobody fetches."""
         now = self.clock.now()
         if self.fault or self.list is None or self.journal is None:
             return
@@ -368,8 +396,28 @@ class Gate:
                     self.end_alarm("list_stale")
                 else:
                     self.alarm_once("list_stale")
-        if self.lane.opening is None and not any(reader.uids for reader in self.hardware.readers):
-            self.journal.idle()
+        journal = self.journal
+        if journal.lost > self._lost:
+            self._lost = journal.lost
+            self.alarm("journal_lost")
+        if journal.undelivered * 10 >= journal.capacity * 9:
+            self.alarm_once("journal_90")
+        else:
+            self.end_alarm("journal_90")
+            self.end_alarm("journal_lost")
+
+    def work(self) -> bool:
+        """Do one piece of what can wait, with at most one erase; return True if the next should follow soon.
+
+        A snapshot, a merge, spare journal sectors: while no card is in a field and no lane is open, unless it
+        cannot wait any longer.
+        """
+        if self.fault or self.list is None or self.journal is None:
+            return False
+        is_quiet = self.lane.opening is None and not any(reader.uids for reader in self.hardware.readers)
+        if self._on_list(self.list.work, is_quiet):
+            return is_quiet or self.list.urgent
+        return is_quiet and self.journal.idle()
 
     def status(self) -> dict:
         """Return the gate's report, as it can be written in JSON; keys of cards in hex. Reads no flash."""

@@ -34,12 +34,14 @@ class Journal:
     `seq`: the last number used. `oldest`: the first number that has a place. `acknowledged`: the office has
     all up to here. `lost`: records overwritten before it had them. `newest_time`: Unix seconds of the newest
     record, 0 without one. `journal_id`: 4 random bytes, new whenever the journal starts from nothing.
+    `capacity`: how many of the newest records are always kept.
     """
 
     def __init__(self, device, key: bytes):
         self._device = device
         self._key = key
         self._sectors = device.ioctl(4, 0)
+        self.capacity = (self._sectors - 4) * _PLACES
         self._record = memoryview(bytearray(_SIZE))  # being written
         self._view = memoryview(bytearray(_SIZE))  # being read
         self._reset(bytes(4))
@@ -101,6 +103,17 @@ class Journal:
         self._extend()
         return True
 
+    def read_into(self, seq: int, buf) -> int:
+        """Fill `buf` (32 bytes each) with the records from `seq` on as they lie on flash; return how many.
+
+        Fewer than fit where a sector ends, 0 after the newest and before the oldest; torn places too.
+        """
+        if not self.oldest <= seq <= self.seq:
+            return 0
+        n = min(len(buf) // _SIZE, self.seq + 1 - seq, _PLACES - (seq - 1) % _PLACES)
+        self._read(seq, memoryview(buf)[: n * _SIZE])
+        return n
+
     def events(self, from_seq: int = 0):
         """Yield the records from `from_seq` (default: the oldest) to the newest as records.Event.
 
@@ -112,8 +125,7 @@ class Journal:
         seq = max(from_seq, self.oldest)
         end = self.seq - self._torn
         while seq <= end:
-            n = min(16, end + 1 - seq, _PLACES - (seq - 1) % _PLACES)
-            self._read(seq, memoryview(buf)[: n * _SIZE])
+            n = min(self.read_into(seq, buf), end + 1 - seq)
             for i in range(n):
                 event = records.unpack_event(buf, i * _SIZE)
                 if event.seq != seq + i:

@@ -18,6 +18,7 @@ CARD_KEY_SIZE = const(32)
 MAC_SIZE = const(32)
 SNAPSHOT = const(1)
 DELTA = const(2)
+MERGED = const(3)  # a slot that the gate made of a list and its deltas; never a bundle
 LENGTH_MIN_MAX = const(0x7FFF)  # 22 days, 18 hours and 7 minutes
 
 _EPOCH = const(1577836800)  # 2020-01-01T00:00:00Z as Unix seconds
@@ -57,7 +58,7 @@ Credential = namedtuple("Credential", "key cls blocked untimed tier slow from_mi
 # high nibble. key: 8 bytes, zeros = no card.
 Event = namedtuple("Event", "seq time ms untrusted unauthenticated type direction reason cls key party")
 
-# kind: SNAPSHOT or DELTA. site, gate: ASCII, 1..12 characters. issued, expires: Unix seconds.
+# kind: SNAPSHOT, DELTA or MERGED. site, gate: ASCII, 1..12 characters. issued, expires: Unix seconds.
 # count, keys: how many credentials and card keys follow.
 Header = namedtuple("Header", "kind site gate seq_from seq_to issued expires count keys")
 
@@ -192,7 +193,7 @@ def unpack_header(buf, off: int = 0) -> "Header":
     bad = (
         (magic != b"PNTB" and "magic")
         or (form != 1 and "format")
-        or (kind != SNAPSHOT and kind != DELTA and "kind")
+        or (not SNAPSHOT <= kind <= MERGED and "kind")
         or (length != HEADER_SIZE and "header length")
         or (rest != bytes(8) and "reserved")
         or ((seq_to <= seq_from or (kind == SNAPSHOT and seq_from)) and "seq")

@@ -167,7 +167,7 @@ def test_a_list_for_another_gate_or_site_is_refused_before_anything_is_written()
     before = device.operations
     assert refusal(allowlist, bundle([1], seq=2, gate="B")) == "gate"
     assert refusal(allowlist, bundle([1], seq=2, site="BDG")) == "site"
-    assert refusal(allowlist, bundle([1], seq=2, kind=records.DELTA)) == "kind"
+    assert refusal(allowlist, bundle([1], seq=2, kind=records.MERGED)) == "kind"
     assert refusal(allowlist, b"PNTX" + bundle([1], seq=2)[4:]) == "magic"
     assert refusal(allowlist, bundle([1], seq=2, count=10000)) == "count"
     assert device.operations == before

@@ -1,5 +1,7 @@
 """The journal on NOR flash: numbers, chain, ring, watermark, and what power cuts leave."""
 
+import gc
+
 from nor_device import ERASE_CUTS, PROGRAM_CUTS, Cut, NorDevice
 
 from firmware import records
@@ -317,6 +319,7 @@ def history_late_ack(journal, told):
 
 def check_after_cut(device, before, told, acknowledged):
     """Open what a cut left; nothing that was told may be missing or doubled, and nothing invented."""
+    gc.collect()  # else what cuts leave behind lies all over the heap
     journal = opened(device)
     events = list(journal.events())
     seqs = [e.seq for e in events]

@@ -141,7 +141,7 @@ def test_a_header_with_a_bad_field_names_it():
         (0, b"X", "magic"),
         (4, b"\x02", "format"),
         (5, b"\x00", "kind"),
-        (5, b"\x03", "kind"),
+        (5, b"\x04", "kind"),
         (7, b"\x3f", "header"),
         (8, b"\x80", "name"),
         (20, b"\xff", "name"),
