@@ -1,0 +1,256 @@
+"""An office in memory: what `session.Office` asks for, and what people do at the desk.
+
+Owns the list and its numbers, copies of journals, movements, commands and alarms of one site, as long as the
+process lives. It knows no network and no rules of the desk: it does as it is told.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from firmware import records
+from firmware.crypto import hmac_sha256
+from firmware.presence import last_reset
+from tools.office import bundle
+from tools.office.chain import JournalCopy
+from tools.office.session import Command, Movement
+
+DAY_S = 86400
+LIFE_S = DAY_S  # of a list, rules.md
+FRESH_S = LIFE_S - 3600  # a gate that connects gets a new life only if the list is older than an hour
+COMMAND_S = 3600  # life of a command
+CHANGES_PER_SEQ = 20  # so that every step of the list fits one frame, card keys included
+DELTA_MAX = 1000  # changed cards; a gate that misses more gets a snapshot
+
+
+@dataclass
+class _Gate:
+    key: bytes
+    number: int
+    confirmed: int = 0  # list that it said it has
+    journals: dict[bytes, JournalCopy] = field(default_factory=dict)
+    staged: list[Movement] = field(default_factory=list)  # not yet for the other gates
+    unsure: list[Movement] = field(default_factory=list)  # stamped by a clock that was not trusted
+    commands: list[Command] = field(default_factory=list)
+
+
+class MemoryOffice:
+    """The office of `site`. `presence_reset` (minutes after midnight, None = never), `utc_offset_min`: its
+    config.
+
+    `credentials`: the list by card key; `alarms`: (gate, kind, text) in the order in which they were raised.
+    Times are Unix seconds.
+    """
+
+    def __init__(self, site: str, presence_reset: int | None = 0, utc_offset_min: int = 420) -> None:
+        self.site = site
+        self.credentials: dict[bytes, records.Credential] = {}
+        self.issued = self.expires = 0
+        self.renewing = True
+        self.alarms: list[tuple[str, str, str]] = []
+        self._reset = presence_reset, utc_offset_min
+        self._gates: dict[str, _Gate] = {}
+        self._seq = 0
+        self._changed: dict[bytes, int] = {}  # number of the list that changed a card last
+        self._floor = 0  # lists before this one are brought up by a snapshot
+        self._movements: list[Movement] = []
+        self._nonce = 0
+
+    # The desk
+
+    def add_gate(self, name: str, key: bytes) -> None:
+        """Add a gate, or give one that was reset or replaced its new key."""
+        number = self._gates[name].number if name in self._gates else len(self._gates) + 1
+        self._gates[name] = _Gate(key, number)
+
+    def start_list(self, credentials: Iterable[records.Credential], issued: int, expires: int) -> None:
+        """Begin with this list as number 1; gates get it as a snapshot."""
+        self.credentials = {credential.key: credential for credential in credentials}
+        self._seq = self._floor = 1
+        self.issued, self.expires = issued, expires
+
+    def put(self, credentials: Iterable[records.Credential], now_s: float) -> None:
+        """Add cards to the list or change them."""
+        self._live(now_s)
+        for i, credential in enumerate(credentials):
+            self._seq += i % CHANGES_PER_SEQ == 0
+            self.credentials[credential.key] = credential
+            self._changed[credential.key] = self._seq
+
+    def issue(self, credential: records.Credential, now_s: float) -> None:
+        """Bind a card to a visit: where it is becomes unknown."""
+        self.put([credential], now_s)
+        self._forget(credential.key, now_s)
+
+    def revoke(self, key: bytes, now_s: float) -> None:
+        """Block a card. Raises KeyError if it is not listed."""
+        self.put([self.credentials[key]._replace(blocked=True)], now_s)
+
+    def take_back(self, key: bytes, now_s: float) -> None:
+        """Block a card that was returned or lost: where it is becomes unknown. Raises KeyError."""
+        self.revoke(key, now_s)
+        self._forget(key, now_s)
+
+    def purge(self, keys: Iterable[bytes], now_s: float) -> None:
+        """Drop cards from the list for good: every gate gets a snapshot."""
+        for key in keys:
+            self.credentials.pop(key, None)
+            self._changed.pop(key, None)
+        self._live(now_s)
+        self._seq += 1
+        self._floor = self._seq
+
+    def expire_list(self, now_s: float) -> None:
+        """Let the list expire now, for all gates, and renew it no more."""
+        self.renewing = False
+        self._seq += 1
+        self.issued, self.expires = min(self.issued, int(now_s) - 1), int(now_s)
+
+    def command(self, gate: str, name: str, argument: str, now_s: float) -> bytes:
+        """Order a command for a gate; return its nonce. Raises KeyError for a gate that does not exist."""
+        self._nonce = max(self._nonce + 1, int(now_s) << 32)
+        nonce = self._nonce.to_bytes(8, "big")
+        self._gates[gate].commands.append(Command(nonce, name, argument, int(now_s) + COMMAND_S))
+        return nonce
+
+    def events(self, gate: str) -> list[records.Event]:
+        """Return all events of a gate that count, journal after journal."""
+        journals = self._gates[gate].journals.values()
+        return [event for copy in journals for _, event in sorted(copy.events.items())]
+
+    # For the sessions: session.Office
+
+    def gate_key(self, gate: str) -> bytes:
+        """Return the gate's key."""
+        return self._gates[gate].key
+
+    def gate_number(self, gate: str) -> int:
+        """Return the gate's number; 0 for the desk."""
+        return self._gates[gate].number if gate else 0
+
+    def list_seq(self) -> int:
+        """Return the number of the list; 0 before there is one."""
+        return self._seq
+
+    def renew_list(self, now_s: float, connected: bool) -> None:
+        """Give the list a new life at half of it, or if a gate `connected` and it is an hour old."""
+        if self.renewing and self._seq and self.expires - now_s < (FRESH_S if connected else LIFE_S / 2):
+            self._seq += 1
+            self.issued, self.expires = int(now_s), int(now_s) + LIFE_S
+
+    def delta(self, gate: str, have: int, room: int) -> bytes | None:
+        """Return the next steps from list `have` on as a bundle of at most `room` bytes, or None."""
+        most = (room - records.HEADER_SIZE - records.MAC_SIZE) // records.CREDENTIAL_SIZE
+        steps = sorted((seq, key) for key, seq in self._changed.items() if seq > have)
+        if have < self._floor or len(steps) > DELTA_MAX:
+            return None
+        seq_to = self._seq
+        keys = [key for _, key in steps]
+        if len(steps) > most:
+            # Whole steps only; half of the room is for revocations, which do not wait for their turn.
+            seq_to = steps[most // 2][0] - 1
+            keys = [key for seq, key in steps if seq <= seq_to]
+            later = [key for seq, key in steps if seq > seq_to and self.credentials[key].blocked]
+            keys += later[: most - len(keys)]
+        listed = sorted((self.credentials[key] for key in keys), key=lambda c: not c.blocked)
+        header = records.Header(
+            records.DELTA, self.site, gate, have, seq_to, self.issued, self.expires, len(listed), 0
+        )
+        body = records.pack_header(header) + b"".join(map(records.pack_credential, listed))
+        return body + hmac_sha256(self.gate_key(gate), body)
+
+    def snapshot(self, gate: str) -> bytes:
+        """Return the whole list as a bundle for `gate`."""
+        listed = self.credentials.values()
+        return bundle.snapshot(
+            self.site, gate, self.gate_key(gate), listed, self._seq, self.issued, self.expires
+        )
+
+    def list_confirmed(self, gate: str, seq: int, now_s: float) -> None:
+        """Note that `gate` has list `seq`; an older one than before, or one to come, raises an alarm."""
+        of = self._gates[gate]
+        if seq < of.confirmed:
+            self.alarm(gate, "list_rolled_back", f"has list {seq}, had {of.confirmed}")
+        if seq > self._seq:
+            self.alarm(gate, "office_rolled_back", f"has list {seq}, the office {self._seq}")
+            self._live(now_s)
+            self._seq = self._floor = seq + 1
+        of.confirmed = seq
+
+    def journal(self, gate: str, journal_id: bytes) -> JournalCopy:
+        """Return the copy of a journal; a second one under the same key raises an alarm."""
+        of = self._gates[gate]
+        if journal_id not in of.journals:
+            if of.journals:
+                self.alarm(gate, "journal_replaced", f"begins journal {journal_id.hex()} under its old key")
+            of.journals[journal_id] = JournalCopy(of.key, journal_id)
+        return of.journals[journal_id]
+
+    def take_events(self, gate: str, journal_id: bytes, first: int, raws: list[bytes]) -> None:
+        """Keep records, raise an alarm for each that is wrong, and note who went through."""
+        of = self._gates[gate]
+        copy = self.journal(gate, journal_id)
+        known = len(copy.faults)
+        for event in copy.add(first, raws):
+            self._note(of, gate, journal_id, event)
+        for fault in copy.faults[known:]:
+            self.alarm(gate, "journal_" + fault.kind, f"record {fault.seq}")
+
+    def _note(self, of: _Gate, gate: str, journal_id: bytes, event: records.Event) -> None:
+        if event.type in ("passage", "late_passage") and any(event.key):
+            move = Movement(
+                event.key,
+                event.direction & 15,
+                event.cls,
+                event.party,
+                event.time,
+                gate,
+                journal_id,
+                event.seq,
+            )
+            (of.unsure if event.untrusted else of.staged).append(move)
+        elif event.type in ("clock", "boot"):
+            # `clock`: what the clock showed before is in the field of the card key. After a restart nobody
+            # can tell any more what time it was.
+            step = event.time - int.from_bytes(event.key[:4], "big") if event.type == "clock" else 0
+            of.staged += [move._replace(time=move.time + step) for move in of.unsure]
+            of.unsure = []
+
+    def publish(self, gate: str) -> None:
+        """Append what `gate` had to tell to the movements, the newest last."""
+        of = self._gates[gate]
+        self._movements += of.staged
+        of.staged = []
+
+    def movements(self) -> Sequence[Movement]:
+        """Return all movements since the office began."""
+        return self._movements
+
+    def movements_since_reset(self, now_s: float) -> int:
+        """Return the index of the first movement of today."""
+        reset = last_reset(*self._reset, int(now_s))
+        for i, move in enumerate(self._movements):
+            if reset is None or move.time > reset:
+                return i
+        return len(self._movements)
+
+    def commands(self, gate: str, now_s: float) -> Sequence[Command]:
+        """Return what is still to be carried out."""
+        of = self._gates[gate]
+        of.commands = [command for command in of.commands if command.expires > now_s]
+        return of.commands
+
+    def command_done(self, gate: str, nonce: bytes) -> None:
+        """Strike a command off."""
+        of = self._gates[gate]
+        of.commands = [command for command in of.commands if command.nonce != nonce]
+
+    def alarm(self, gate: str, kind: str, text: str) -> None:
+        """Keep the alarm."""
+        self.alarms.append((gate, kind, text))
+
+    def _live(self, now_s: float) -> None:
+        if not self.expires:
+            self.issued, self.expires = int(now_s), int(now_s) + LIFE_S
+
+    def _forget(self, key: bytes, now_s: float) -> None:
+        self._movements.append(Movement(key, 0, 0, 0, int(now_s)))
