@@ -102,7 +102,7 @@ class Allowlist:
         verified.
         """
         chunk = stream.read(_HEADER)
-        if chunk[5:6] == b"\x02":
+        if len(chunk) == _HEADER and chunk[5] == _DELTA:
             return self._apply(memoryview(chunk + stream.read(_DELTA_MAX)))
         snapshot = self.begin()
         while chunk:

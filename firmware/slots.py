@@ -24,7 +24,7 @@ _UNIT = const(16)
 _ENTRY = const(12)
 _SNAPSHOT = const(1)
 _MERGED = const(3)
-_LOOKUPS = const(8)  # in one piece of a merge
+_FEW = const(8)  # entries that are looked up or taken in one piece of a merge
 
 
 class Snapshot:
@@ -53,11 +53,16 @@ class Snapshot:
 
         `feed` does it by itself; a caller with little time does it before, as a piece of work of its own.
         """
-        if self._header is None or self._at + self._fill + n <= self._erased or self._erased >= self._total:
+        if not self.lacks(n):
             return False
         self._owner._erase(self._slot, self._erased)
         self._erased += _BLOCK
         return True
+
+    def lacks(self, n: int) -> bool:
+        """Return True if the next `n` bytes will reach a sector that is not erased yet."""
+        end = min(self._at + self._fill + n, self._total)
+        return self._header is not None and end > self._erased
 
     def feed(self, chunk) -> bool:
         """Take the next bytes of the bundle; return False if its list is already in force: stop feeding.
@@ -194,6 +199,7 @@ def merge(owner):
     count, keys = yield from _count(owner)
     writer = owner._writer = Snapshot(owner)
     header = records.Header(_MERGED, owner._site, owner._gate, owner._base, seq, issued, expires, count, keys)
+    yield
     writer.open(header)
     yield
     writer.feed(records.pack_header(header))
@@ -221,6 +227,14 @@ def _freeze(owner):
     return True
 
 
+def _make_room(writer):
+    """Erase the next sector if a page and an entry will reach it, as a piece of its own."""
+    if writer.lacks(_PAGE + _CARD_KEY):
+        yield
+        writer.prepare(_PAGE + _CARD_KEY)
+        yield
+
+
 def _keys_at(owner):
     return _HEADER + owner.count * _CREDENTIAL
 
@@ -234,7 +248,7 @@ def _count(owner):
             count += 1
         if place and not owner._search(key, _keys_at(owner), owner.keys, _CARD_KEY):
             keys += 1
-        if i % _LOOKUPS == 0:
+        if i % _FEW == 0:
             yield
     return count, keys
 
@@ -257,16 +271,16 @@ def _section(owner, writer, start, total, size, which):
                 here = place_in(page, entry[0], 0, n, size)
                 if here == n * size and at + n < total:
                     break  # beyond this page
-                if writer.prepare(_PAGE + _CARD_KEY):
-                    yield
+                yield from _make_room(writer)
                 writer.feed(page[done:here])
                 writer.feed(bytes(owner._read(owner._deltas, entry[which] * _UNIT, size)))
                 done = here
                 if here < n * size and page[here : here + 8] == entry[0]:
                     done += size
             i += 1
-        if writer.prepare(_PAGE):
-            yield
+            if i % _FEW == 0:
+                yield
+        yield from _make_room(writer)
         writer.feed(page[done : n * size])
         at += n
         if at * size % _WINDOW == 0:

@@ -39,8 +39,8 @@ class SparseDevice:
         assert 0 <= block < self.blocks and data, "write outside"
         assert offset // 256 == (offset + len(data) - 1) // 256 < 16, "write over a page border"
         sector = bytearray(self.sectors.get(block, _BLANK))
-        units = slice(offset // 16 * 16, (offset + len(data) + 15) // 16 * 16)
-        assert bytes(sector[units]) == b"\xff" * (units.stop - units.start), "programmed twice"
+        first, end = offset // 16 * 16, (offset + len(data) + 15) // 16 * 16
+        assert bytes(sector[first:end]) == b"\xff" * (end - first), "programmed twice"
         assert block not in self.weak, "programmed after an erase that was cut"
         cut = self._operate()
         if cut:
