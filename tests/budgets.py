@@ -35,6 +35,7 @@ BUDGETS = (
     Budget(1800, True, ("wiring",)),
     Budget(8700, True, ("app", "gate", "repeats")),
     Budget(6000, True, ("drivers/mfrc522", "cards/iso14443a")),
+    Budget(4000, False, ("drivers/mfrc522_frames", "cards/isodep")),
     Budget(700, True, ("drivers/relay",)),
     Budget(450, True, ("drivers/inputs",)),
     Budget(700, True, ("drivers/feedback",)),

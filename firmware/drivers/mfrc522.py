@@ -37,6 +37,7 @@ _BIT_FRAMING = const(0x0D)  # DS 9.3.1.14
 _TX_MODE = const(0x12)  # DS 9.3.2.3
 _RX_MODE = const(0x13)  # DS 9.3.2.4
 _TX_CONTROL = const(0x14)  # DS 9.3.2.5
+_RF_CFG = const(0x26)  # DS 9.3.3.6
 
 _TRANSCEIVE = const(0x0C)  # DS 10.3.1.8
 _POWER_DOWN = const(0x10)  # CommandReg: reads 1 until the oscillator runs
@@ -95,6 +96,7 @@ class MFRC522:
     `tx`: bytes to send, filled by the caller; `rx`: the reply of the last `exchange`, lost with the next.
     `collision`: 1-based position of the first collision in the last reply, RxAlign included; 0 = none.
     `version`: VersionReg as found by `start`; `resets`: starts after the first one.
+    `gain`: of the receiver from the next `start` on, RxGain 0 to 7 (18, 23, 18, 23, 33, 38, 43, 48 dB).
     """
 
     def __init__(self, spi: "Bus", cs: "Level", rst: "Level", irq: "Level | None" = None):
@@ -124,6 +126,7 @@ class MFRC522:
         self.collision = 0
         self.version = 0
         self.resets = -1
+        self.gain = 4
 
     def _write(self, register, value):
         pair = self._pair
@@ -186,6 +189,7 @@ class MFRC522:
                 break
         for i in range(0, len(_SETUP), 2):
             self._write(_SETUP[i], _SETUP[i + 1])
+        self._write(_RF_CFG, self.gain << 4)
         self._write(_FIFO_LEVEL, _FLUSH)
         tx = self.tx
         for i in range(_EXPECT_MAX):

@@ -71,5 +71,7 @@ class Field:
             heard = bits if self.noise is None else self.noise(bits, True)
             answer = card.receive(heard)
             if answer is not None and answer.bits:
+                if answer.busy_us:
+                    card.ready_at_us = self._timeline.now + answer.busy_us
                 answers.append((card, answer))
         return answers

@@ -53,10 +53,16 @@ class Heard(enum.Enum):
 
 
 class Answer(NamedTuple):
-    """What a card sends: bits in the order of transmission, `delay_us` later than its earliest moment."""
+    """What a card sends: bits in the order of transmission, `delay_us` later than its earliest moment.
+
+    `speed`: at another bit rate than the card has from now on. `busy_us`: the card hears no frame that begins
+    earlier than that after the one that it answers.
+    """
 
     bits: bytes
     delay_us: int = 0
+    speed: int | None = None
+    busy_us: int = 0
 
 
 # What a card does: its answer is chosen by what it heard, its next state by this table. A pair that is absent

@@ -289,14 +289,19 @@ class ContactlessUart:
         """Let the cards hear a frame, and plan their answers."""
         regs = self._regs
         field = self._field
-        # Cards demodulate 100 % ASK of the internal encoder only (DS 9.3.2.6, 9.3.2.7).
+        # Cards demodulate 100 % ASK of the internal encoder only (DS 9.3.2.6, 9.3.2.7), with pauses that fit
+        # the bit rate (DS 9.3.3.4; the limits are our assumption: between a fifth and half of a bit).
         if not regs[reg.TX_ASK] & reg.FORCE_100_ASK or regs[reg.TX_SEL] & 0x30 != 0x10:
+            return
+        pause, etu = regs[reg.MOD_WIDTH] + 1, self._etu(reg.TX_MODE)
+        if not etu < 5 * pause < 5 * etu // 2:
             return
         now = self._timeline.now
         start = now + air.microseconds(air.answer_start(bits))
         moments = set()
         for card, answer in field.exchange(bits, self._send_start_us, regs[reg.TX_MODE] >> 4 & 7):
-            if card.speed_from_card != regs[reg.RX_MODE] >> 4 & 7:
+            speed = card.speed_from_card if answer.speed is None else answer.speed
+            if speed != regs[reg.RX_MODE] >> 4 & 7:
                 continue
             arriving = answer.bits if field.noise is None else field.noise(answer.bits, False)
             self._incoming.append(_Incoming(card, arriving, start + answer.delay_us))

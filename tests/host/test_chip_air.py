@@ -485,6 +485,9 @@ def test_the_field_that_goes_off_in_mid_answer_cuts_it() -> None:
     assert (len(result.data), result.last_bits) == (1, 7)
 
 
+PAUSES = (0x26, 0x15, 0x0A, 0x05)  # ModWidthReg for 106 to 848 kbit/s
+
+
 def test_higher_bit_rates_are_shorter_and_need_a_card_that_agreed() -> None:
     card = Parrot(UID)
     card.reply = bytes(10)
@@ -494,6 +497,7 @@ def test_higher_bit_rates_are_shorter_and_need_a_card_that_agreed() -> None:
     for speed in (0, 1, 2, 3):
         bench.write(0x12, speed << 4)
         bench.write(0x13, speed << 4)
+        bench.write(0x24, PAUSES[speed])
         if speed:
             assert bench.with_crc(b"\x30\x00").data == b""
             card.speed_to_card = speed
@@ -505,12 +509,27 @@ def test_higher_bit_rates_are_shorter_and_need_a_card_that_agreed() -> None:
         began = bench.now
         while not bench.read(0x04) & RX_IRQ:
             bench.advance(1)
+            assert bench.now < began + 10_000, "no answer"
         assert bench.result().data == with_crc_a(bytes(10))
         bench.write(0x01, 0x00)
         times.append(bench.now - began)
         bench.advance(1_000)
     for speed in (1, 2, 3):
         assert times[speed] - 90 == pytest.approx((times[0] - 90) / 2**speed, abs=3)
+
+
+@pytest.mark.parametrize("speed", range(4))
+@pytest.mark.parametrize("pause_of", range(4))
+def test_a_pause_must_fit_the_bit_rate(speed: int, pause_of: int) -> None:
+    card = Parrot(UID)
+    card.reply = bytes(10)
+    bench = bench_with(card)
+    bench.activate(card)
+    card.speed_to_card = card.speed_from_card = speed
+    bench.write(0x12, speed << 4)
+    bench.write(0x13, speed << 4)
+    bench.write(0x24, PAUSES[pause_of])
+    assert (bench.with_crc(b"\x30\x00").data != b"") is (pause_of == speed)
 
 
 def test_trace_shows_both_directions() -> None:

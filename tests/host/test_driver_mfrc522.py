@@ -2,103 +2,17 @@
 
 import itertools
 import random
-import types
-from collections.abc import Callable
 
 import pytest
 
+from host_sim.bench.rig import POLL_US, Rig, started
 from host_sim.cards import air
-from host_sim.cards.field import Field
 from host_sim.cards.noise import BitErrors
 from host_sim.cards.picc import Answer, Card
-from host_sim.chips.mfrc522 import MFRC522
-from host_sim.importer import ROOT, Importer
-from host_sim.timeline import Timeline
 from tests import counts
 
-MASK = (1 << 30) - 1
 AIR_LIMIT_US = {4: 2470, 7: 4490, 10: 6520}  # what physics allows from REQA to the last SAK
 FRAME_TARGET = {4: 20, 7: 36, 10: 52}
-POLL_US = 30_000
-
-
-class Rig:
-    """One reader: simulated chip and field, an SPI bus that counts and charges frames, the firmware's driver.
-
-    `spoil(number, miso)` may replace what the bus brings back in SPI frame `number`.
-    """
-
-    def __init__(self, version=0x92, irq=False, spi_us=70):
-        self.timeline = Timeline()
-        self.field = Field(self.timeline)
-        self.chip = MFRC522(self.timeline, self.field, version=version)
-        self.spi_us = spi_us
-        self.frames = 0
-        self.selected = 0
-        self.spoil: Callable[[int, bytes], bytes] | None = None
-        time = types.ModuleType("time")
-        time.__dict__.update(
-            ticks_us=self._ticks_us,
-            ticks_diff=lambda a, b: ((a - b + MASK // 2 + 1) & MASK) - MASK // 2 - 1,
-            sleep_us=lambda us: self.timeline.run_until(self.timeline.now + us),
-        )
-        micropython = types.ModuleType("micropython")
-        micropython.__dict__["const"] = lambda value: value
-        importer = Importer([ROOT], types.ModuleType("_link"), ROOT)
-        importer.modules.update(time=time, micropython=micropython)
-        self.errors = importer.load("firmware.errors")
-        driver = importer.load("firmware.drivers.mfrc522")
-        pin = (lambda: self.chip.irq_level) if irq else None
-        self.driver = driver.MFRC522(self, self._select, self.chip.reset_pin, pin)
-        self.scanner = importer.load("firmware.cards.iso14443a").Scanner(self.driver)
-
-    def _ticks_us(self):
-        self.timeline.run_until(self.timeline.now + 2)
-        return (self.timeline.now - 40_000) & MASK  # wraps soon after the start
-
-    def _select(self, level):
-        assert level != self.selected or level == 1, "chip select twice"
-        self.selected = level
-
-    def _transfer(self, mosi):
-        assert self.selected == 0
-        self.timeline.run_until(self.timeline.now + self.spi_us + (len(mosi) * 8 + 9) // 10)
-        self.frames += 1
-        miso = self.chip.transfer(bytes(mosi))
-        return miso if self.spoil is None else self.spoil(self.frames, miso)
-
-    def write(self, mosi):
-        self._transfer(mosi)
-
-    def write_readinto(self, mosi, miso):
-        assert len(mosi) == len(miso)
-        miso[:] = self._transfer(mosi)
-
-    def rest(self, us=POLL_US):
-        self.timeline.run_until(self.timeline.now + us)
-
-    def poll(self):
-        self.rest()
-        return self.scanner.poll()
-
-    def enter(self, *uids):
-        cards = [Card(bytes.fromhex(uid)) if isinstance(uid, str) else Card(uid) for uid in uids]
-        for card in cards:
-            self.field.enter(card)
-        return cards
-
-    def cost(self, function, *arguments):
-        frames, now = self.frames, self.timeline.now
-        result = function(*arguments)
-        return result, self.frames - frames, self.timeline.now - now
-
-
-def started(*uids, **options):
-    """Return a rig whose reader runs, with cards in the field."""
-    rig = Rig(**options)
-    rig.driver.start()
-    rig.enter(*uids)
-    return rig
 
 
 def random_uids(source, count):
