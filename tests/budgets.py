@@ -36,6 +36,7 @@ BUDGETS = (
     Budget(8700, True, ("app", "gate", "repeats")),
     Budget(6000, True, ("drivers/mfrc522", "cards/iso14443a")),
     Budget(4000, False, ("drivers/mfrc522_frames", "cards/isodep")),
+    Budget(1700, False, ("drivers/mfrc522_check",)),
     Budget(700, True, ("drivers/relay",)),
     Budget(450, True, ("drivers/inputs",)),
     Budget(700, True, ("drivers/feedback",)),

@@ -1,7 +1,8 @@
 """Whole frames of up to 64 bytes on a started MFRC522, for a card that is selected: READ, ISO/IEC 14443-4.
 
 Owns what activation does not need: long replies, frame waiting times, bit rates above 106 kbit/s. Imported
-when a card is talked to and let go afterwards; activation (mfrc522.py) neither knows nor pays for it. "DS" = NXP MFRC522 data sheet Rev. 3.9.
+when a card is talked to and let go afterwards; activation (mfrc522.py) neither knows nor pays for it.
+"DS" = NXP MFRC522 data sheet Rev. 3.9.
 """
 
 from time import sleep_us, ticks_diff, ticks_us
