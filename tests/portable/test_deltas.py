@@ -255,19 +255,25 @@ def test_a_restart_in_a_merge_keeps_both_halves_until_they_are_merged():
     device = blank()
     store = opened(device)
     apply(store, states.snapshot({n: n for n in range(40)}))
-    apply(store, states.delta({1: 100, 2: 200}))
-    store._short = True
-    store.work(True)  # the next delta goes into the other half
-    apply(store, states.delta({2: 201, 50: 50}))
-    assert store._live == [2, 3]
-    again = opened(device)
-    states.check(again, [3])
-    apply(again, states.delta({3: 300}))
-    merged(again)
-    states.check(opened(device), [4])
-    apply(again, states.delta({1: 101}))
-    merged(again)
-    states.check(opened(device), [5])
+    for turn in range(3):  # each half is once the first
+        apply(store, states.delta({1: 100 + turn, 2: 200}))
+        store._short = True
+        store.work(True)  # the next delta goes into the other half
+        apply(store, states.delta({2: 201, 50: 50}))
+        assert sorted(store._live)[-2:] == [states.seq - 1, states.seq]
+        store = opened(device)
+        states.check(store, [states.seq])
+        store._short = True
+        store.work(True)  # both halves are needed: no other one
+        apply(store, states.delta({3: 300 + turn}))
+        store = opened(device)
+        states.check(store, [states.seq])
+        for n in range(2):
+            merged(store)
+            apply(store, states.delta({1: 400 + turn + n}))
+            states.check(opened(device), [states.seq])
+        merged(store)
+        states.check(opened(device), [states.seq])
 
 
 def test_room_runs_out_and_comes_back_with_a_merge():

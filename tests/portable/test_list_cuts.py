@@ -60,7 +60,6 @@ class History:
         """Do everything on `device`; `told` gets the number of each list that the gate was told of."""
         store = opened(device)
         self._act(Office(None, self.bundles, told), store)
-        told.append(store.seq)
 
 
 def catch_up(history, store):
@@ -151,6 +150,21 @@ def merges(office, store):
         merged(store)
 
 
+def restarted(office, store):
+    """A restart in a merge, when both halves have deltas that are needed, and the merge once more."""
+    office.apply(store, office.delta({1: 100, 2: 200}, tags={1: 10}))
+    store._short = True
+    store.work(True)
+    office.apply(store, office.delta({2: 201, 250: 1}))
+    store = opened(store._device)
+    store._short = True
+    store.work(True)
+    office.apply(store, office.delta({3: 300}))
+    finish(store)
+    office.apply(store, office.delta({1: 101}))
+    merged(store)
+
+
 def replace(office, store):
     """A snapshot over deltas, received while another delta comes, which it contains."""
     office.apply(store, office.delta({1: 100}, blocked=(1,)))
@@ -183,6 +197,7 @@ HISTORIES = {
     "crossing": (crossing, cross),
     "merge": (base(450, 40), merge),
     "merges": (base(360), merges),
+    "restarted": (base(30), restarted),
     "snapshot": (base(60), replace),
 }
 
@@ -215,6 +230,10 @@ def test_cuts_in_a_merge_with_deltas_meanwhile():
 
 def test_cuts_in_two_merges():
     check("merges")
+
+
+def test_cuts_in_a_merge_after_a_restart_in_one():
+    check("restarted")
 
 
 def test_cuts_in_a_snapshot_over_deltas():
