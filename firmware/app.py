@@ -69,10 +69,9 @@ class App:
             await asyncio.sleep_ms(max(0, time.ticks_diff(due, time.ticks_ms())))
             uids = scanner.poll()
             if uids is not None:
+                self._gate.present(reader, uids)
                 if scanner.arrived:
                     self._gate.cards(reader, uids)
-                else:
-                    self._gate.present(reader, uids)
             turn += 1
             if turn == _PROBE_TURNS:
                 turn = 0

@@ -50,8 +50,8 @@ class Gate:
         self.alarms = {}  # (kind, direction) of those that are on
         self._site_key = b""
         self._storm = Storm()
-        # By reader: the key of the card that was decided and is still in the field; (uid, policy.Tap) of a
-        # grant that waits for the lane.
+        # By reader: the number of the card that was decided and is still in the field; (uid, policy.Tap) of
+        # a grant that waits for the lane.
         self._held: "list[bytes | None]" = [None, None]
         self._waiting: "list[tuple[bytes, policy.Tap] | None]" = [None, None]
         self._due_ms = None  # when the lane wants a tick
@@ -91,6 +91,7 @@ class Gate:
             bool(self.hardware.sensors[0].is_active),
             bool(self.hardware.sensors[1].is_active),
         )
+        self._due_ms = lane.deadline(self.lane)
         self._record("boot", reason=self.hardware.reset_cause)
         for kind, is_on in (("fire", fire), ("tamper", bool(self.hardware.tamper.is_active))):
             self.alarm_once(kind) if is_on else self.end_alarm(kind)
@@ -198,9 +199,9 @@ class Gate:
 
     def tap(self, reader: int, uid, key, credential, verdict) -> None:
         """Decide one tap, unless the same card is still being held there, and do what follows."""
-        if key is not None and key == self._held[reader]:
+        if key is not None and uid == self._held[reader]:
             return
-        self._held[reader] = key
+        self._held[reader] = key and uid
         direction = DIRECTIONS[reader + 1]
         tap = policy.Tap(
             direction,
@@ -225,6 +226,7 @@ class Gate:
         now_ms = self.clock.uptime_ms()
         if self._repeats[reader].ignores(key, decision, now_ms):
             return
+        self._waiting[reader] = None  # a second card in the field ends the wait of the first
         if decision.allow and lane.busy(self.lane, direction, key):
             self._waiting[reader] = uid, tap
             return
@@ -268,18 +270,18 @@ class Gate:
             self.alarm("card_storm", reader + 1)
 
     def present(self, reader: int, uids) -> None:
-        """Cards left the field of `reader`; `uids` are still there."""
-        if not uids:
+        """The field of `reader` changed: `uids` are there now. To be told before their tap is decided."""
+        if self._held[reader] not in uids:
             self._held[reader] = None
         waiting = self._waiting[reader]
         if waiting and waiting[0] not in uids:
             self._decide_waiting(reader, False)
 
     def _decide_waiting(self, reader, is_there):
-        uid, tap = self._waiting[reader]
+        _, tap = self._waiting[reader]
         self._waiting[reader] = self._held[reader] = None
         if is_there:
-            self.tap(reader, uid, tap.key, tap.credential, tap.verdict)
+            self.cards(reader, self.hardware.readers[reader].uids)
         else:
             self._give(reader, tap, policy.BUSY, self.clock.uptime_ms())
 

@@ -22,7 +22,7 @@ from host_sim.scenario.expect import Failure, TapWatch, Watch
 from host_sim.scenario.log import Log, first_difference
 
 RUNTIMES = ("cpython", "micropython")
-LEAD_S = 30  # the gate boots this long before the story starts
+LEAD_S = 10  # the gate boots this long before the story starts
 PRESS_US = 300_000  # a guard's press
 _SETTLE_US = 500_000  # a reader notices that a card has left, and says `lane_busy`, in this time
 _TAIL_US = 1_000_000  # the world runs on after the last step, for what it set off
