@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from firmware import records
 from firmware.allowlist import Allowlist
+from firmware.crypto import hmac_sha256
 from firmware.errors import BundleError
 from host_sim.chips.nor_flash import SECTOR, NorFlash, Partition
 from tools.office import bundle
@@ -135,3 +136,39 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     monkeypatch.undo()
     bundle.write(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+def test_a_delta_has_blocked_records_first_and_a_gate_takes_it(tmp_path):
+    flash = NorFlash(16 * SECTOR)
+    load(gate(flash), bundle.snapshot("JKT", "A", KEY, [card(n) for n in range(50)], 7, 5, 9), tmp_path)
+    lost = card(40)._replace(blocked=True)
+    keys = [card(3).key + b"k" * 24]
+    data = bundle.delta("JKT", "A", KEY, [card(3), card(99), lost], 7, 8, 6, 10, keys)
+    assert bundle.parse(data, KEY).credentials == (lost, card(3), card(99))
+    assert load(gate(flash), data, tmp_path)
+    allowlist = gate(flash)
+    assert (allowlist.seq, allowlist.issued, allowlist.expires) == (8, 6, 10)
+    assert records.unpack_credential(allowlist.find(lost.key)) == lost
+    assert bytes(allowlist.find_card_key(card(3).key)) == keys[0]
+
+
+def test_deltas_that_no_gate_would_take_are_not_made():
+    def build(listed, seq_from=1, seq_to=2, keys=()):
+        bundle.delta("JKT", "A", KEY, listed, seq_from, seq_to, 5, 9, keys)
+
+    with pytest.raises(ValueError, match="two credentials"):
+        build([card(1), card(1)._replace(blocked=True)])
+    with pytest.raises(ValueError, match="without its credential"):
+        build([card(1)], keys=[card(2).key + bytes(24)])
+    with pytest.raises(ValueError, match="higher number"):
+        build([card(1)], 2, 2)
+    build([card(n) for n in range(250)])
+    with pytest.raises(ValueError, match="4112 bytes"):
+        build([card(n) for n in range(251)])
+
+
+def test_a_slot_that_a_gate_merged_is_no_bundle():
+    header = records.Header(records.MERGED, "JKT", "A", 1, 2, 5, 9, 0, 0)
+    body = records.pack_header(header)
+    with pytest.raises(BundleError, match="made by a gate"):
+        bundle.parse(body + hmac_sha256(KEY, body), KEY)

@@ -6,13 +6,15 @@ Owns the composition of a bundle; the bytes of its parts are firmware.records', 
 import itertools
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from firmware import records
 from firmware.crypto import equal, hmac_sha256
 from firmware.errors import BundleError
+
+DELTA_MAX = 4096  # bytes: a gate verifies a delta in RAM, and one never costs it more than one erase
 
 
 @dataclass(frozen=True)
@@ -41,24 +43,50 @@ def snapshot(
     """
     packed = sorted(map(records.pack_credential, credentials))
     entries = sorted(card_keys)
-    for what, rows in (("credentials", packed), ("card keys", entries)):
-        for before, after in itertools.pairwise(rows):
-            if before[:8] == after[:8]:
-                raise ValueError(f"two {what} have the key {after[:8].hex()}")
-    if any(len(entry) != records.CARD_KEY_SIZE for entry in entries):
-        raise ValueError(f"a card-key entry has {records.CARD_KEY_SIZE} bytes")
-    if not 0 < seq < 1 << 32 or not issued < expires:
-        raise ValueError("a bundle has a number of 1 or more, and expires after it was issued")
-    if not site.isascii() or not gate.isascii():
-        raise ValueError("names of site and gate are ASCII")
     header = records.Header(records.SNAPSHOT, site, gate, 0, seq, issued, expires, len(packed), len(entries))
-    body = records.pack_header(header) + b"".join(packed) + b"".join(entries)
-    return body + hmac_sha256(gate_key, body)
+    return _signed(header, gate_key, packed, entries)
+
+
+def delta(
+    site: str,
+    gate: str,
+    gate_key: bytes,
+    credentials: Iterable[records.Credential],
+    seq_from: int,
+    seq_to: int,
+    issued: int,
+    expires: int,
+    card_keys: Iterable[bytes] = (),
+) -> bytes:
+    """Return the delta bundle that makes list `seq_to` of every list from `seq_from` on; else as `snapshot`.
+
+    A card that was returned or lost is a blocked credential: a delta takes nothing off a list. `expires` is
+    that of the resulting list: the office repeats it, or renews the list by a later one. Raises ValueError
+    also if a card key has no credential here, or the bundle is larger than a gate takes (DELTA_MAX bytes).
+    """
+    packed = sorted(map(records.pack_credential, credentials), key=lambda raw: (not raw[8] & 8, raw))
+    entries = sorted(card_keys)
+    lonely = {entry[:8] for entry in entries} - {raw[:8] for raw in packed}
+    if lonely:
+        raise ValueError(f"the card key of {min(lonely).hex()} comes without its credential")
+    if seq_from >= seq_to:
+        raise ValueError("a delta leads to a higher number")
+    header = records.Header(
+        records.DELTA, site, gate, seq_from, seq_to, issued, expires, len(packed), len(entries)
+    )
+    data = _signed(header, gate_key, packed, entries)
+    if len(data) > DELTA_MAX:
+        raise ValueError(
+            f"{len(data)} bytes, a gate takes deltas of {DELTA_MAX}: send several, or a snapshot"
+        )
+    return data
 
 
 def parse(data: bytes, gate_key: bytes) -> Bundle:
     """Return what the bundle `data` says. Raise BundleError if damaged or not signed with `gate_key`."""
     header = header_of(data)
+    if header.kind == records.MERGED:
+        raise BundleError("kind: made by a gate for itself, no bundle")
     keys_at = records.HEADER_SIZE + header.count * records.CREDENTIAL_SIZE
     mac_at = keys_at + header.keys * records.CARD_KEY_SIZE
     if len(data) != mac_at + records.MAC_SIZE:
@@ -73,6 +101,23 @@ def parse(data: bytes, gate_key: bytes) -> Bundle:
         ),
         tuple(data[at : at + records.CARD_KEY_SIZE] for at in range(keys_at, mac_at, records.CARD_KEY_SIZE)),
     )
+
+
+def _signed(
+    header: records.Header, gate_key: bytes, packed: Sequence[bytes], entries: Sequence[bytes]
+) -> bytes:
+    for what, rows in (("credentials", packed), ("card keys", entries)):
+        for before, after in itertools.pairwise(sorted(row[:8] for row in rows)):
+            if before == after:
+                raise ValueError(f"two {what} have the key {after.hex()}")
+    if any(len(entry) != records.CARD_KEY_SIZE for entry in entries):
+        raise ValueError(f"a card-key entry has {records.CARD_KEY_SIZE} bytes")
+    if not 0 < header.seq_to < 1 << 32 or not header.issued < header.expires:
+        raise ValueError("a bundle has a number of 1 or more, and expires after it was issued")
+    if not header.site.isascii() or not header.gate.isascii():
+        raise ValueError("names of site and gate are ASCII")
+    body = records.pack_header(header) + b"".join(packed) + b"".join(entries)
+    return body + hmac_sha256(gate_key, body)
 
 
 def header_of(data: bytes) -> records.Header:
