@@ -1,5 +1,6 @@
 """docs/formats.md: the examples give the bytes that it shows, and its tables match the code."""
 
+import io
 import json
 import re
 import struct
@@ -43,7 +44,7 @@ def fields(example: dict[str, Any], names: str) -> list[Any]:
 
 def test_every_kind_of_example_is_checked_here():
     kinds = {example["example"] for example in EXAMPLES}
-    assert kinds == {"keys", "card_key", "credential", "bundle", "sector_header", "record"}
+    assert kinds == {"keys", "card_key", "credential", "bundle", "delta", "merged", "sector_header", "record"}
 
 
 def test_card_key():
@@ -68,6 +69,35 @@ def test_bundle():
         built = bundle.snapshot(site, gate, KEYS["gate_key"], listed, seq, issued, expires)
         assert built == raw(example["bytes"])
         assert list(bundle.parse(raw(example["bytes"]), KEYS["gate_key"]).credentials) == listed
+
+
+def test_delta():
+    for example in examples("delta"):
+        listed = [records.unpack_credential(raw(text)) for text in example["credentials"]]
+        keys = [raw(text) for text in example["card_keys"]]
+        site, gate, first, last, issued, expires = fields(example, "site gate seq_from seq_to issued expires")
+        key = KEYS["gate_key"]
+        assert bundle.delta(site, gate, key, listed, first, last, issued, expires, keys) == raw(
+            example["bytes"]
+        )
+        opened = bundle.parse(raw(example["bytes"]), key)
+        assert (list(opened.credentials), list(opened.card_keys)) == (listed, keys)
+
+
+def test_a_gate_makes_the_merged_slot_of_the_examples():
+    flash = NorFlash(16 * SECTOR)
+    example = examples("bundle")[0]
+    allowlist = Allowlist(Partition(flash, 0, flash.size), KEYS["gate_key"], example["site"], example["gate"])
+    allowlist.open()
+    for data in (example, examples("delta")[0]):
+        assert allowlist.load(io.BytesIO(raw(data["bytes"])))
+    allowlist._short = True  # merges, however little there is
+    while allowlist.work(True):
+        pass
+    merged = raw(examples("merged")[0]["bytes"])
+    assert flash.contents()[allowlist._slot * SECTOR :].startswith(merged)
+    assert records.unpack_header(merged).kind == records.MERGED
+    assert merged[-32:] == hmac_sha256(KEYS["gate_key"], merged[:-32])
 
 
 def test_sector_header():
