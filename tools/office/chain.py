@@ -61,10 +61,8 @@ class JournalCopy:
         for seq, raw in enumerate(raws, first):
             if seq > self.acknowledged + 1:
                 break
-            if seq <= self.acknowledged and seq not in self.raw:
-                continue
-            if seq <= self.acknowledged and seq in self.events:
-                if raw != self.raw[seq]:
+            if seq <= self.acknowledged and seq not in self._suspects:
+                if seq in self.events and raw != self.raw[seq]:
                     self.faults.append(Fault("fork", seq))
                 continue
             self.raw[seq] = raw
