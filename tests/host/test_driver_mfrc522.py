@@ -10,30 +10,10 @@ from host_sim.cards import air
 from host_sim.cards.noise import BitErrors
 from host_sim.cards.picc import Answer, Card
 from tests import counts
+from tests.host.uid_sets import random_uids
 
 AIR_LIMIT_US = {4: 2470, 7: 4490, 10: 6520}  # what physics allows from REQA to the last SAK
 FRAME_TARGET = {4: 20, 7: 36, 10: 52}
-
-
-def random_uids(source, count):
-    """Return distinct UIDs of mixed lengths; most differ from another one in a single bit."""
-    uids = []
-    while len(uids) < count:
-        size = source.choice((4, 7, 10))
-        near = [uid for uid in uids if len(uid) == size]
-        if near and source.random() < 0.7:
-            uid = bytearray(source.choice(near))
-            bit = source.randrange(8 * size)
-            uid[bit // 8] ^= 1 << bit % 8
-        else:
-            uid = bytearray(source.randbytes(size))
-        if (
-            uid not in uids
-            and not (size == 4 and uid[0] == 0x88)
-            and not (size > 4 and 0x88 in (uid[0], uid[3]))
-        ):
-            uids.append(bytes(uid))
-    return uids
 
 
 # Start, health -------------------------------------------------------------------------------------------

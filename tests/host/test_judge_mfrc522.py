@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
+from host_sim.bench.others import OtherBus, other
 from host_sim.cards.picc import Card, State
-from tests import judges
-from tests.host.judge_fakes import JudgeBench, judge
 
 # The loop of `mfrc522` inverts a bool, which newer Pythons warn of.
 pytestmark = pytest.mark.filterwarnings("ignore:Bitwise inversion:DeprecationWarning")
@@ -30,19 +29,19 @@ def crc_a(data: list[int]) -> list[int]:
 
 
 @pytest.fixture
-def bench() -> JudgeBench:
-    return JudgeBench()
+def bench() -> OtherBus:
+    return OtherBus()
 
 
 @pytest.fixture
-def reader(bench: JudgeBench) -> Iterator[Any]:
+def reader(bench: OtherBus) -> Iterator[Any]:
     bench.wires[22] = bench.chip.reset_pin
-    with judge(judges.MFRC522, "mfrc522", bench) as load:
+    with other("mfrc522", bench) as load:
         yield load("mfrc522.MFRC522").MFRC522()
     logging.getLogger("mfrc522Logger").handlers.clear()
 
 
-def test_the_judge_reads_and_selects_20_random_cards(bench: JudgeBench, reader: Any) -> None:
+def test_the_judge_reads_and_selects_20_random_cards(bench: OtherBus, reader: Any) -> None:
     source = random.Random(522)
     for _ in range(20):
         uid = bytes(
@@ -78,14 +77,14 @@ def test_the_judge_does_not_end_its_calculation(reader: Any) -> None:
     assert reader.CalulateCRC([0x12, 0x34]) == [0x63, 0x63]
 
 
-def test_the_judge_sees_no_tag_in_an_empty_field(bench: JudgeBench, reader: Any) -> None:
+def test_the_judge_sees_no_tag_in_an_empty_field(bench: OtherBus, reader: Any) -> None:
     frames = bench.frames
     status, _ = reader.MFRC522_Request(reader.PICC_REQIDL)
     assert status == reader.MI_ERR
     assert bench.frames - frames == EMPTY_POLL_FRAMES
 
 
-def test_the_judge_sees_no_tag_when_the_field_is_off(bench: JudgeBench, reader: Any) -> None:
+def test_the_judge_sees_no_tag_when_the_field_is_off(bench: OtherBus, reader: Any) -> None:
     bench.enter(Card(bytes.fromhex("9c599b32")))
     reader.AntennaOff()
     assert not bench.field.powered
@@ -95,7 +94,7 @@ def test_the_judge_sees_no_tag_when_the_field_is_off(bench: JudgeBench, reader: 
     assert reader.MFRC522_Request(reader.PICC_REQIDL) == (reader.MI_OK, 16)
 
 
-def test_the_judge_wakes_a_halted_card_with_wupa_only(bench: JudgeBench, reader: Any) -> None:
+def test_the_judge_wakes_a_halted_card_with_wupa_only(bench: OtherBus, reader: Any) -> None:
     card = Card(bytes.fromhex("9c599b32"))
     bench.enter(card)
     reader.MFRC522_Request(reader.PICC_REQIDL)
@@ -108,13 +107,13 @@ def test_the_judge_wakes_a_halted_card_with_wupa_only(bench: JudgeBench, reader:
     assert reader.MFRC522_Request(reader.PICC_REQALL) == (reader.MI_OK, 16)
 
 
-def test_the_judge_cuts_seven_bytes_to_the_cascade_tag_and_three(bench: JudgeBench, reader: Any) -> None:
+def test_the_judge_cuts_seven_bytes_to_the_cascade_tag_and_three(bench: OtherBus, reader: Any) -> None:
     bench.enter(Card(bytes.fromhex("04112233445566")))
     assert reader.MFRC522_Request(reader.PICC_REQIDL) == (reader.MI_OK, 16)
     assert bytes(reader.MFRC522_Anticoll()[1]).hex() == "88041122bf"
 
 
-def test_the_judge_does_not_resolve_collisions(bench: JudgeBench, reader: Any) -> None:
+def test_the_judge_does_not_resolve_collisions(bench: OtherBus, reader: Any) -> None:
     bench.enter(Card(bytes.fromhex("9c599b32")), Card(bytes.fromhex("9c599b33")))
     assert reader.MFRC522_Request(reader.PICC_REQIDL) == (reader.MI_OK, 16)
     status, data = reader.MFRC522_Anticoll()
@@ -123,7 +122,7 @@ def test_the_judge_does_not_resolve_collisions(bench: JudgeBench, reader: Any) -
 
 
 def test_authentication_has_no_model_yet(
-    bench: JudgeBench, reader: Any, caplog: pytest.LogCaptureFixture
+    bench: OtherBus, reader: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.enter(Card(bytes.fromhex("9c599b32")))
     reader.MFRC522_Request(reader.PICC_REQIDL)
@@ -136,8 +135,8 @@ def test_authentication_has_no_model_yet(
 # pi-rc522 -------------------------------------------------------------------------------------------------
 
 
-def test_pi_rc522_reads_four_and_seven_bytes(bench: JudgeBench) -> None:
-    with judge(judges.PI_RC522, "pirc522", bench) as load:
+def test_pi_rc522_reads_four_and_seven_bytes(bench: OtherBus) -> None:
+    with other("pi-rc522", bench) as load:
         bench.wires[22] = bench.chip.reset_pin
         reader = load("pirc522.rfid").RFID(pin_irq=None)
         for uid in ("9c599b32", "04112233445566", "00000001", "ffffffff"):
@@ -148,11 +147,51 @@ def test_pi_rc522_reads_four_and_seven_bytes(bench: JudgeBench) -> None:
         assert reader.read_id() is None
 
 
+def pi_rc522(bench: OtherBus, load: Any) -> Any:
+    bench.wires[22] = bench.chip.reset_pin
+    return load("pirc522.rfid").RFID(pin_irq=None)
+
+
+def test_pi_rc522_spends_as_many_frames_on_an_empty_field(bench: OtherBus) -> None:
+    with other("pi-rc522", bench) as load:
+        reader = pi_rc522(bench, load)
+        frames = bench.frames
+        assert reader.request() == (True, None)
+        assert bench.frames - frames == EMPTY_POLL_FRAMES
+
+
+def test_pi_rc522_takes_the_second_cascade_tag_for_a_byte_of_the_uid(bench: OtherBus) -> None:
+    with other("pi-rc522", bench) as load:
+        reader = pi_rc522(bench, load)
+        bench.enter(Card(bytes.fromhex("04112233445566778899")))
+        assert bytes(reader.read_id()).hex() == "04112288334455"
+
+
+def test_pi_rc522_does_not_resolve_collisions(bench: OtherBus) -> None:
+    with other("pi-rc522", bench) as load:
+        reader = pi_rc522(bench, load)
+        bench.enter(Card(bytes.fromhex("9c599b32")), Card(bytes.fromhex("9c599b33")))
+        assert reader.request()[0] is False
+        assert reader.anticoll() == (True, [])
+
+
+def test_pi_rc522_halts_no_card_because_it_sends_no_crc(bench: OtherBus) -> None:
+    with other("pi-rc522", bench) as load:
+        reader = pi_rc522(bench, load)
+        card = Card(bytes.fromhex("9c599b32"))
+        bench.enter(card)
+        assert bytes(reader.read_id()).hex() == "9c599b32"
+        assert reader.select_tag([0x9C, 0x59, 0x9B, 0x32, 0x9C ^ 0x59 ^ 0x9B ^ 0x32]) is False
+        reader.halt()
+        assert card.state is State.IDLE
+        assert reader.request()[0] is False, "it answers REQA again"
+
+
 # python-rfid ----------------------------------------------------------------------------------------------
 
 
-def test_python_rfid_requests_and_selects_by_irq_flags(bench: JudgeBench) -> None:
-    with judge(judges.PYTHON_RFID, "python_rfid", bench) as load:
+def test_python_rfid_requests_and_selects_by_irq_flags(bench: OtherBus) -> None:
+    with other("python-rfid", bench) as load:
         bench.wires[2] = bench.chip.reset_pin
         chip = load("python_rfid.mfrc522").MFRC522()
         chip.Init()
@@ -169,3 +208,38 @@ def test_python_rfid_requests_and_selects_by_irq_flags(bench: JudgeBench) -> Non
         with pytest.raises(load("python_rfid.errors").TimeoutError):
             handler.RequestA()
         assert list(handler.WakeUpA().data) == [0x04, 0x00]
+
+
+def python_rfid(bench: OtherBus, load: Any) -> Any:
+    bench.wires[2] = bench.chip.reset_pin
+    chip = load("python_rfid.mfrc522").MFRC522()
+    chip.Init()
+    return load("python_rfid.picc_handler").PICC_Handler(chip)
+
+
+def test_python_rfid_spends_its_whole_timeout_on_an_empty_field(bench: OtherBus) -> None:
+    with other("python-rfid", bench) as load:
+        handler = python_rfid(bench, load)
+        frames, now = bench.frames, bench.now
+        with pytest.raises(load("python_rfid.errors").TimeoutError):
+            handler.RequestA()
+        assert bench.frames - frames > 300
+        assert bench.now - now > 25_000
+
+
+def test_python_rfid_loses_itself_in_a_uid_of_seven_bytes(bench: OtherBus) -> None:
+    with other("python-rfid", bench) as load:
+        handler = python_rfid(bench, load)
+        bench.enter(Card(bytes.fromhex("04112233445566")))
+        handler.RequestA()
+        with pytest.raises(load("python_rfid.errors").TimeoutError):
+            handler.Select()
+
+
+def test_python_rfid_fails_on_a_collision(bench: OtherBus) -> None:
+    with other("python-rfid", bench) as load:
+        handler = python_rfid(bench, load)
+        bench.enter(Card(bytes.fromhex("9c599b32")), Card(bytes.fromhex("9c599b33")))
+        handler.RequestA()
+        with pytest.raises(load("python_rfid.errors").CollisionError):
+            handler.Select()

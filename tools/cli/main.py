@@ -14,6 +14,7 @@ from tools.runtime import RuntimeSettingError
 # name, module, what `pinter --help` says of it
 GROUPS = (
     ("sim", "tools.cli.sim", "Run gates, cards and visitors in simulation."),
+    ("bench", "tools.cli.bench", "Measure what the parts cost, beside limits and other drivers."),
     ("office", "tools.cli.office", "Keep cards and visits, publish lists, read events."),
 )
 
