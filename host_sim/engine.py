@@ -13,6 +13,7 @@ from typing import Any
 from host_sim.gate import Gate
 from host_sim.hardware import TYPICAL, Charges
 from host_sim.links import Ended
+from host_sim.network import Network
 from host_sim.timeline import NEVER, Timeline
 
 
@@ -37,6 +38,7 @@ class World:
         self.runtime = runtime
         self.charges = charges
         self.timeline = Timeline()
+        self.network = Network(self.timeline)
         self.gates: dict[str, Gate] = {}
         self._speed = speed
         self._hang_s = hang_s
@@ -58,6 +60,7 @@ class World:
         """Add a gate, switched off; the arguments are those of `Gate`."""
         arguments.setdefault("charges", self.charges)
         gate = Gate(name, self.timeline, runtime=self.runtime, start_unix=self.start_unix, **arguments)
+        gate.hardware.stack.join(self.network, name)
         self.gates[name] = gate
         return gate
 

@@ -74,6 +74,8 @@ class Gate:
         self._boot: Event | None = None
         self._cause = PWRON
         self._parked = False  # the interpreter waits for an answer, so a probe can be put to it
+        self._polling = 0  # bits of sockets that end the wait in progress
+        self.hardware.stack.on_ready = self._socket_ready
 
     # --- power
     # -------------------------------------------------------------------------------------------------
@@ -128,7 +130,7 @@ class Gate:
             link, self._link = self._link, None
             link.kill()
             self.console += link.console()
-        self._operations, self._next = [], 0
+        self._operations, self._next, self._polling = [], 0, 0
         self.computing, self._parked, self.due_us = False, False, NEVER
 
     def close(self) -> None:
@@ -167,11 +169,16 @@ class Gate:
             self._parked = True
             try:
                 if timeline.next_us() <= at_us:
-                    timeline.run_until(at_us)
+                    timeline.run_until(at_us, may_stop=True)
                     if operations is not self._operations:
                         return  # power or reset came first
+                    if timeline.now < at_us:  # a gate's wait has ended, perhaps this one's
+                        self.due_us = operations[self._next][1]
+                        return
                 elif at_us > timeline.now:
                     timeline.now = at_us
+                if op == ops.POLL and self._poll(payload):
+                    continue
                 answer = self._hello() if op == ops.HELLO else hardware.serve(op, payload)
             except PowerCut:
                 self.power_cut()
@@ -179,6 +186,7 @@ class Gate:
             if operations is not self._operations:
                 return
             self._parked = False
+            self._polling = 0
             if self._next == last:
                 break
             self._next += 1
@@ -191,8 +199,32 @@ class Gate:
     def _answer(self, probe: int, payload: bytes) -> None:
         assert self._link is not None
         self._link.send(
-            struct.pack(ops.REPLY, self.timeline.now, self.hardware.inputs, probe, len(payload)) + payload
+            struct.pack(
+                ops.REPLY,
+                self.timeline.now,
+                self.hardware.inputs,
+                self.hardware.stack.ready,
+                probe,
+                len(payload),
+            )
+            + payload
         )
+
+    def _poll(self, payload: bytes) -> bool:
+        """Make the POLL in progress a wait; False if it has nothing to wait for."""
+        end_us, wanted = struct.unpack("<QH", payload)
+        if self.hardware.stack.ready & wanted:
+            return False
+        self._polling = wanted
+        self._operations[self._next] = ops.SLEEP, end_us, b""
+        return True
+
+    def _socket_ready(self) -> None:
+        if self.hardware.stack.ready & self._polling:
+            self._polling = 0
+            self.due_us = self.timeline.now
+            self._operations[self._next] = ops.SLEEP, self.due_us, b""
+            self.timeline.interrupt()
 
     def _hello(self) -> bytes:
         self.hardware.tell("boot", cause=self._cause)

@@ -15,6 +15,7 @@ from host_sim.chips.mfrc522 import MFRC522
 from host_sim.chips.nor_flash import SLOW, NorFlash
 from host_sim.chips.nor_flash import TYPICAL as TYPICAL_FLASH
 from host_sim.chips.nor_flash import Profile as FlashProfile
+from host_sim.network import Stack
 from host_sim.shims.device import _ops as ops
 from host_sim.timeline import Event, Timeline
 
@@ -97,6 +98,7 @@ class Hardware:
         self.observers: list[Callable[[int, str, dict[str, Any]], None]] = []
         self.fields = {direction: Field(timeline) for direction in DIRECTIONS}
         self.chips = {direction: MFRC522(timeline, self.fields[direction]) for direction in DIRECTIONS}
+        self.stack = Stack(timeline)
         self.rtc_memory = b""
         self.rtc_offset_us = 0  # added to the timeline's time: microseconds of the clock since 2000
         self.on_reset: Callable[[int], None] = lambda cause: None
@@ -126,6 +128,7 @@ class Hardware:
             self.set_input(name, False)
         self._serve: dict[int, Callable[[bytes], bytes | None]] = {
             ops.SLEEP: lambda payload: b"",
+            ops.POLL: lambda payload: b"",
             ops.PIN_MODE: self._pin_mode,
             ops.PIN_WRITE: self._pin_write,
             ops.SPI: self._spi,
@@ -143,6 +146,7 @@ class Hardware:
             ops.RTC_MEMORY: self._rtc_memory,
             ops.WATCHDOG: self._watchdog_op,
             ops.RESET: self._reset,
+            **self.stack.operations,
         }
 
     # --- the outside
@@ -184,6 +188,7 @@ class Hardware:
                 self.timeline.cancel(event)
         self._channels.clear()
         self._selected.clear()
+        self.stack.reset()
         for number, pin in enumerate(self._pins):
             before = self._level(pin)
             pin.rmt, pin.driven, pin.level = None, False, 0

@@ -30,6 +30,7 @@ class Timeline:
         self.now = now_us
         self._queue: list[tuple[int, int, Event]] = []
         self._number = itertools.count()
+        self._interrupted = False
 
     def at(self, at_us: int, function: Callable[..., None], *arguments: Any) -> Event:
         """Schedule `function(*arguments)` at `at_us`; a time in the past means now, after what is due."""
@@ -53,9 +54,17 @@ class Timeline:
             heapq.heappop(queue)
         return queue[0][0] if queue else NEVER
 
-    def run_until(self, until_us: int) -> None:
-        """Run all that is due up to and including `until_us`, then set the clock there, never back."""
+    def interrupt(self) -> None:
+        """Stop a `run_until` in progress after the present call, if it may be stopped."""
+        self._interrupted = True
+
+    def run_until(self, until_us: int, *, may_stop: bool = False) -> None:
+        """Run all that is due up to and including `until_us`, then set the clock there, never back.
+
+        With `may_stop` it ends early, the clock at the last call, when that has called `interrupt`.
+        """
         queue = self._queue
+        self._interrupted = False
         while queue and queue[0][0] <= until_us:
             event = heapq.heappop(queue)[2]
             function = event.function
@@ -65,5 +74,7 @@ class Timeline:
             if event.at_us > self.now:
                 self.now = event.at_us
             function(*event.arguments)
+            if self._interrupted and may_stop:
+                return
         if until_us > self.now:
             self.now = until_us

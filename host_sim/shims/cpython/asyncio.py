@@ -5,6 +5,7 @@ this one follows MicroPython's documented behaviour, so that both runtimes run t
 order.
 """
 
+import select
 import time
 
 import _world
@@ -99,17 +100,120 @@ class _Never:
         yield
 
 
+class _IOQueue:
+    """Tasks that wait until a socket can be read (0) or written (1)."""
+
+    def __init__(self):
+        self._poller = select.poll()
+        self._waiting = {}  # id of a socket -> [reader, writer, socket]
+
+    def enqueue(self, sock, index):
+        entry = self._waiting.setdefault(id(sock), [None, None, sock])
+        entry[index] = _current
+        self._watch(entry)
+        _current.data = self
+
+    def _watch(self, entry):
+        flags = (select.POLLIN if entry[0] else 0) | (select.POLLOUT if entry[1] else 0)
+        if flags:
+            self._poller.register(entry[2], flags)
+        else:
+            self._forget(entry[2])
+
+    def _forget(self, sock):
+        del self._waiting[id(sock)]
+        self._poller.unregister(sock)
+
+    def remove(self, task):
+        for entry in list(self._waiting.values()):
+            if task in entry[:2]:
+                self._forget(entry[2])
+
+    def wait(self, ms):
+        for sock, events in self._poller.ipoll(ms):
+            entry = self._waiting[id(sock)]
+            for index, flag in enumerate((select.POLLIN, select.POLLOUT)):
+                if events & flag and entry[index]:
+                    _queue.push(entry[index])
+                    entry[index] = None
+            self._watch(entry)
+
+
+_io = _IOQueue()
+
+
+class _Ready:
+    def __init__(self, sock, index):
+        self._sock, self._index = sock, index
+
+    def __await__(self):
+        _io.enqueue(self._sock, self._index)
+        yield
+
+
+class StreamReader:
+    """A connection, read and written by tasks."""
+
+    def __init__(self, s):
+        self.s = s
+        self.out_buf = b""
+
+    async def wait_closed(self):
+        self.s.close()
+
+    async def read(self, n):
+        while True:
+            await _Ready(self.s, 0)
+            data = self.s.read(n)
+            if data is not None:
+                return data
+
+    async def readinto(self, into):
+        await _Ready(self.s, 0)
+        return self.s.readinto(into)
+
+    async def readexactly(self, n):
+        data = b""
+        while len(data) < n:
+            part = await self.read(n - len(data))
+            if not part:
+                raise EOFError
+            data += part
+        return data
+
+    def write(self, data):
+        if not self.out_buf:
+            n = self.s.write(data)
+            if n == len(data):
+                return
+            data = data[n or 0 :]
+        self.out_buf += data
+
+    async def drain(self):
+        if not self.out_buf:
+            await sleep_ms(0)
+        sent = 0
+        while sent < len(self.out_buf):
+            await _Ready(self.s, 1)
+            sent += self.s.write(self.out_buf[sent:]) or 0
+        self.out_buf = b""
+
+
+StreamWriter = StreamReader
+
+
 def run(coro):
     """Run `coro` and the tasks that it creates until it ends; return its value."""
     global _current
     main = create_task(coro)
     while True:
-        task = _queue.peek()
-        if task is None:
-            return None
-        while (wait_ms := time.ticks_diff(task.ph_key, time.ticks_ms())) > 0:
-            _world.sleep_until(_world.grained(_world.now_us + wait_ms * 1000))
+        wait_ms = 1
+        while wait_ms > 0:
             task = _queue.peek()
+            if task is None:
+                return None
+            wait_ms = max(0, time.ticks_diff(task.ph_key, time.ticks_ms()))
+            _io.wait(wait_ms)
         _current = task = _queue.pop()
         try:
             error = task.data

@@ -2,14 +2,15 @@
 
 A message is a length (u32) and then operations, each `<BQH`: code, the board's time in us at which it takes
 effect, payload length; then the payload. Operations are queued and travel together; only the last one of a
-message is answered: `<QQBH`: time now in us, levels of GPIO 0-63, probe, payload length; then the payload.
-A probe other than 0 asks for a report (`PROBE`) before the real answer comes.
+message is answered: `<QQHBH`: time now in us, levels of GPIO 0-63, ready sockets, probe, payload length; then
+the payload. A probe other than 0 asks for a report (`PROBE`) before the real answer comes. Ready sockets: bit
+2n is set if socket n has something to read (data, the end, an error), bit 2n + 1 if it can be written to.
 """
 
 HEAD = "<BQH"
 HEAD_SIZE = 11
-REPLY = "<QQBH"
-REPLY_SIZE = 19
+REPLY = "<QQHBH"
+REPLY_SIZE = 21
 
 HELLO = 0  # -> boot facts, see BOOT
 SLEEP = 1  # do nothing until the time of the operation
@@ -31,6 +32,15 @@ RTC_MEMORY = 16  # nothing: read -> bytes; else flag 1, bytes: write
 WATCHDOG = 17  # timeout in ms u32; 0 = feed
 RESET = 18
 PROBE = 19  # report, as JSON (answers a probe; is not answered itself)
+POLL = 20  # end in us u64, wanted bits of ready sockets u16: answered at the end, or once one of these is set
+LOOKUP = 21  # name -> how long it takes in us u32, address as text; no address if there is none
+SOCKET_CONNECT = 22  # port u16, address as text -> socket u8; nothing if there is none left
+SOCKET_SEND = 23  # socket u8, data -> error u8 (0: none), bytes accepted u16
+SOCKET_RECV = 24  # socket u8, at most u16 -> error u8 (0: none), data; no data: the end
+SOCKET_CLOSE = 25  # socket u8 (not answered)
+
+SOCKETS = 8
+SOCKET_AGAIN = 11  # EAGAIN; other errors are numbers of errno too
 
 # Boot facts: time of the RTC in us since 2000, ticks_ms at this instant, reset cause, CPU charges in us:
 # task wake, SHA-256 digest, AES call, garbage collection, SPI frame; grain of asyncio sleeps in ms.

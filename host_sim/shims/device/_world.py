@@ -13,6 +13,7 @@ import _ops
 now_us = 0
 synced_us = 0  # when the world was last asked: what it knew then is known here
 inputs = 0  # GPIO levels as of then
+ready = 0  # bits of ready sockets as of then (_ops)
 probes = {}  # number -> function returning what can be written as JSON
 
 _out = bytearray(1536)
@@ -35,13 +36,13 @@ def post(op, payload=b""):
 
 def ask(op, payload=b"", into=None):
     """Queue an operation, send everything queued, and return the answer's payload (or fill `into`)."""
-    global now_us, synced_us, inputs, _length
+    global now_us, synced_us, inputs, ready, _length
     post(op, payload)
     while True:
         struct.pack_into("<I", _out, 0, _length - 4)
         head = _link.exchange(_view[:_length])
         _length = 4
-        now_us, inputs, probe, n = struct.unpack(_ops.REPLY, head)
+        now_us, inputs, ready, probe, n = struct.unpack(_ops.REPLY, head)
         synced_us = now_us
         if not probe:
             break

@@ -2,12 +2,13 @@
 
 import os
 
+import _ops
 from uhashlib import sha256
 from utime import gmtime, mktime
 
 _to_world = open("/dev/fd/" + os.getenv("WORLD_OUT"), "wb")
 _from_world = open("/dev/fd/" + os.getenv("WORLD_IN"), "rb")
-_head = bytearray(19)
+_head = bytearray(_ops.REPLY_SIZE)
 
 
 def exchange(message):

@@ -4,6 +4,8 @@ import gc
 import sys
 
 import _ops
+import _threads
+import _tls
 import _virtual_asyncio  # before asyncio: see there
 import _world
 
@@ -25,6 +27,8 @@ def _heap():
 
 
 sys.modules["gc"] = _GC
+sys.modules["_thread"] = _threads
+sys.modules["tls"] = _tls
 _world.probes[_ops.PROBE_STATUS] = lambda: sys.modules["main"].gate.status()
 _world.probes[_ops.PROBE_HEAP] = _heap
 
