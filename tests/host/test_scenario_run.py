@@ -1,7 +1,6 @@
-"""Stories are played as written: what holds passes on both runtimes, what does not is named."""
+"""What does not hold is named; what no file asks for is watched all the same; bad files are refused."""
 
 import dataclasses
-import functools
 import pathlib
 import re
 import shutil
@@ -11,14 +10,13 @@ from click.testing import CliRunner
 
 from firmware import records
 from firmware.policy import ALARMS, REASONS
-from host_sim.hardware import WORST, Hardware
+from host_sim.hardware import Hardware
 from host_sim.scenario import expect, model, runner, stage
 from host_sim.scenario import format as scenario_format
 from host_sim.scenario.log import Log, first_difference
 from tools.cli.main import pinter
 
 ROOT = pathlib.Path(__file__).parents[2]
-STORIES = sorted((ROOT / "tests" / "scenarios").glob("*.yaml"))
 BAD = sorted((ROOT / "tests" / "scenarios" / "bad").glob("*.yaml"))
 RUNTIMES = ("cpython", pytest.param("micropython", marks=pytest.mark.requires_micropython))
 KEY, OTHER = b"\x01" * 8, b"\x02" * 8
@@ -40,13 +38,6 @@ steps:
 """
 
 
-@functools.cache
-def played(file, runtime):
-    one = runner.Run(scenario_format.load(file), runtime)
-    one.play()
-    return one
-
-
 def play(text, runtime="cpython"):
     one = runner.Run(scenario_format.parse(text, "story.yaml"), runtime)
     one.play()
@@ -57,31 +48,12 @@ def texts(one):
     return [failure.text("story.yaml") for failure in one.failures]
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize("file", STORIES, ids=lambda file: file.stem)
-def test_every_story_holds(file, runtime):
-    assert texts(played(file, runtime)) == []
-
-
-@pytest.mark.requires_micropython
-@pytest.mark.parametrize("file", STORIES, ids=lambda file: file.stem)
-def test_both_runtimes_tell_the_same_story(file):
-    cpython, micropython = (played(file, runtime).log.lines for runtime in runner.RUNTIMES)
-    assert len(cpython) > 10
-    assert first_difference(cpython, micropython) is None
-
-
-@pytest.mark.parametrize("file", STORIES, ids=lambda file: file.stem)
-def test_every_story_holds_on_a_slow_board(file):
-    one = runner.Run(scenario_format.load(file), "cpython", WORST)
-    one.play()
-    assert texts(one) == []
-
-
 @pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
 def test_a_bad_file_is_named_with_its_line_and_nothing_is_played(file):
     ((line, text),) = re.findall(r"\A# line (\d+): (.*)", file.read_text())
-    result = CliRunner().invoke(pinter, ["sim", "run", str(STORIES[0]), str(file)])
+    result = CliRunner().invoke(
+        pinter, ["sim", "run", str(ROOT / "tests" / "scenarios" / "lane.yaml"), str(file)]
+    )
     assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr.startswith("%s:%s: %s" % (file, line, text))
@@ -210,7 +182,7 @@ def test_a_firmware_that_ends_is_a_failure_of_the_step(tmp_path, monkeypatch, ru
     folder = tmp_path / "firmware"
     shutil.copytree(ROOT / "firmware", folder)
     main = (folder / "main.py").read_text()
-    life = "    task = asyncio.create_task(gate.run())\n    await asyncio.sleep_ms(30000)\n    return task\n"
+    life = "    task = asyncio.create_task(gate.run())\n    await asyncio.sleep_ms(10000)\n    return task\n"
     short = main.replace("try:", "async def life():\n" + life + "\n\ntry:")
     short = short.replace("asyncio.run(gate.run())", "asyncio.run(life())")
     (folder / "main.py").write_text(short)

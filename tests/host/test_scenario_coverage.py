@@ -1,0 +1,376 @@
+"""Every row of the rules, every alarm, every setting and every rule of the lane has a story of its own.
+
+Names are the order: `in_too_late.yaml` tells of the row `too_late` of the way in, `alarm_forced.yaml`,
+`site_passage_s.yaml` and `class_slow.yaml` of an alarm, a setting, a setting of a class. A story proves
+something only if it fails without what it is about: each is played once more with the row taken out, the
+alarm kept silent or the setting left at its default.
+"""
+
+import dataclasses
+import functools
+import pathlib
+import re
+
+import pytest
+
+from firmware import lane, policy
+from host_sim.scenario import format as scenario_format
+from host_sim.scenario import model, runner
+
+ROOT = pathlib.Path(__file__).parents[2]
+STORIES = {file.stem: file for file in sorted((ROOT / "tests" / "scenarios").glob("*.yaml"))}
+
+# Rows that share direction and reason with another one, and the way out without a list: (direction, reason,
+# predicate) -> story. Any other row is told by `DIRECTION_REASON`.
+OWN_NAMES = {
+    ("in", "weak_card", "weak_keyed"): "in_weak_keyed_card",
+    ("out", "card_not_authentic", "copied"): "out_copied_card",
+    ("out", "exit_revoked", "unknown_card"): "out_exit_revoked_not_listed",
+    (None, "free", "free"): "out_without_list_free",
+    (None, "exit_unrecorded", "stranger"): "out_without_list_exit_unrecorded",
+    (None, "exit", "ok"): "out_without_list_exit",
+}
+
+# What this world cannot play yet, and what it waits for. The table can only shrink: an entry whose story has
+# come, or whose capability is there, fails a test.
+WAITING = {
+    "in_card_not_authentic": "proof of cards",
+    "in_weak_keyed_card": "proof of cards",
+    "out_card_not_authentic": "proof of cards",
+    "out_copied_card": "proof of cards",
+    "alarm_clone": "proof of cards",
+    "in_revoked": "acts of the office",
+    "out_exit_revoked": "acts of the office",
+    "out_exit_revoked_not_listed": "acts of the office",
+    "lane_modes_of_the_office": "acts of the office",
+    "alarm_double_entry": "the link between gates",
+    "alarm_journal_90": "the office that confirms records",
+    "alarm_journal_lost": "the office that confirms records",
+    "alarm_clock": "a source of time beside the board's own clock",
+    "site_rtc": "the driver of a DS3231",
+    "alarm_update_rejected": "updates of the firmware",
+    "alarm_safe_mode": "safe mode",
+}
+
+# What no step of a story can cause: a bug, a worn flash, a list from another office. The test that shows it.
+ELSEWHERE = {
+    "in_error": "tests/host/test_gate_errors.py::test_a_class_that_the_config_does_not_know_is_an_error",
+    "in_error_of_the_gate": "tests/host/test_gate_errors.py::test_a_bug_in_the_rules_shuts_the_way_in",
+    "out_error_of_the_gate": "tests/host/test_gate_errors.py::test_a_bug_in_the_rules_locks_nobody_in",
+    "alarm_fault": "tests/host/test_gate_errors.py::test_a_bug_in_the_rules_shuts_the_way_in",
+    "alarm_task_restart": "tests/host/test_gate_errors.py::test_a_task_that_fails_starts_again_and_is_told",
+    "alarm_bundle_rejected": (
+        "tests/host/test_gate_bad_input.py::"
+        "test_a_corrupt_bundle_is_refused_and_journalled_and_the_last_good_list_stays"
+    ),
+    "out_without_list_free": "tests/host/test_gate_errors.py::test_without_a_list_every_tap_out_opens",
+    "out_without_list_exit_unrecorded": (
+        "tests/host/test_gate_errors.py::test_without_a_list_every_tap_out_opens"
+    ),
+    "out_without_list_exit": "tests/host/test_gate_errors.py::test_without_a_list_every_tap_out_opens",
+}
+
+# Reasons that no row gives.
+BESIDE_THE_ROWS = ("in_lane_busy", "out_lane_busy", "in_error_of_the_gate", "out_error_of_the_gate")
+
+# Rules that are no row, alarm or setting, and their stories.
+RULES = {
+    "the way out asks for no window, list, hours, room or tier": (
+        "out_asks_for_no_window_list_hours_or_room",
+        "out_weak_card_is_no_reason",
+    ),
+    "repeats are ignored, at the same reader, from the same card, for the same reason": (
+        "repeat_after_a_grant_is_ignored",
+        "repeat_of_the_same_denial_is_ignored",
+        "repeat_with_another_reason_is_heard",
+        "repeat_never_affects_the_other_reader_or_card",
+        "repeat_held_card_is_read_once",
+    ),
+    "a grant waits for a busy lane, a denial never": (
+        "lane_busy_card_that_stays_is_let_in_next",
+        "lane_busy_card_that_stays_is_judged_anew",
+        "lane_busy_second_card_ends_the_wait",
+        "lane_busy_denies_at_once",
+        "lane_busy_by_the_guard",
+    ),
+    "the same card in the same direction starts the passage again": ("lane_same_card_starts_again",),
+    "a confirmed passage locks the lane at once": ("lane_passage_locks_at_once",),
+    "no passage within passage_s, 15 s for a slow record, moves nobody": (
+        "lane_no_passage_moves_nobody",
+        "lane_slow_record_has_15_s",
+    ),
+    "a late passage confirms the latest card of its direction for 10 s": (
+        "lane_late_passage_confirms",
+        "lane_late_passage_after_10_s_is_forced",
+        "lane_late_passage_only_in_its_direction",
+        "lane_late_passage_is_the_latest_cards",
+        "lane_late_passage_not_right_behind_another",
+        "lane_override_has_no_late_passage",
+    ),
+    "tailgate in either direction within tailgate_s, else forced": (
+        "lane_tailgate_in_either_direction",
+        "lane_tailgate_ends_after_2_s",
+        "lane_forced_against_an_opening",
+    ),
+    "a stuck sensor: in denied, out open with the position unknown, until it was quiet for 1 s": (
+        "lane_stuck_sensor_lets_out",
+        "lane_stuck_sensor_ends_when_quiet",
+        "lane_stuck_sensor_at_start",
+        "lane_passage_in_fault_is_forced",
+    ),
+    "the guard's button: one opening in every state": (
+        "guard_opens_a_locked_lane",
+        "guard_waits_for_a_busy_lane",
+        "guard_opens_in_fault",
+        "guard_in_free_gives_no_pulse",
+        "guard_opens_when_closed",
+        "guard_pressed_during_a_restart_opens_nothing",
+    ),
+    "a press binds the listed card tapped last up to 10 s before": (
+        "guard_binds_the_denied_card",
+        "guard_binds_the_granted_card",
+        "guard_binds_the_card_tapped_last",
+        "guard_binds_for_10_s_only",
+        "guard_binds_as_of_the_press",
+        "guard_binds_no_ignored_tap",
+        "guard_binds_no_stranger",
+    ),
+    "fire beats everything, and clears": (
+        "fire_beats_everything",
+        "fire_ends_an_opening",
+        "fire_waits_for_nobody",
+        "fire_at_start",
+        "fire_that_burns_at_a_restart_is_told_once",
+        "fire_makes_positions_unknown",
+        "free_passages_move_nobody",
+    ),
+    "positions change only by a confirmed passage or a rule": (
+        "presence_unknown_lets_in_and_out",
+        "presence_survives_a_power_cut",
+        "presence_grant_without_outcome_at_restart",
+        "presence_no_passage_survives_a_power_cut",
+    ),
+    "the daily reset, made up for, and only with trusted time": (
+        "presence_daily_reset",
+        "presence_reset_is_made_up_after_a_power_off",
+        "presence_reset_waits_for_trusted_time",
+        "site_presence_reset_never",
+    ),
+    "parties": (
+        "party_principal_granted_entry_is_enough",
+        "party_principal_who_did_not_pass_is_absent",
+        "party_principal_who_left_is_absent",
+        "party_companion_counts_but_is_not_refused",
+    ),
+    "time: the floor, and what is judged without trust": (
+        "clock_kept_is_trusted_at_once",
+        "clock_lost_counts_on_from_the_floor",
+        "clock_lost_judges_the_list_by_the_floor",
+        "clock_lost_knows_no_late_exit",
+        "clock_lost_ignores_opening_hours",
+    ),
+    "all cards in the field are looked at, one of ours is the tap": (
+        "wallet_one_of_ours_among_strangers",
+        "wallet_phone_beside_a_stranger",
+        "wallet_card_beside_one_that_stays",
+        "wallet_long_and_short_numbers",
+        "torn_read_is_no_tap",
+    ),
+    "a day without opening hours is closed": ("site_opening_hours_closed_day",),
+    "tamper is told again after a restart only if it is new": ("alarm_tamper_while_off",),
+    "longer stories, of several rules": (
+        "companion",
+        "courier",
+        "lane",
+        "power",
+        "reader",
+        "repeats",
+        "strangers",
+        "stuck_sensor",
+        "torn_write",
+    ),
+}
+
+# Which story needs which row of the lane's table.
+LANE_STORIES = {
+    ("locked", "grant"): "in_ok",
+    ("open", "grant"): "lane_same_card_starts_again",
+    ("fault", "grant"): "lane_stuck_sensor_lets_out",
+    ("locked", "passage"): "alarm_forced",
+    ("open", "passage"): "lane_passage_locks_at_once",
+    ("fault", "passage"): "lane_passage_in_fault_is_forced",
+    ("any", "guard"): "guard_opens_a_locked_lane",
+    ("any", "tap"): "guard_binds_the_denied_card",
+    ("any", "sensor"): "in_ok",
+    ("any", "mode"): "lane_modes_of_the_office",
+    ("any", "fire"): "alarm_fire",
+}
+
+
+def row_story(direction, row):
+    reason, _, _, predicate = row
+    default = f"{direction}_{reason}"
+    return OWN_NAMES.get((direction, reason, predicate.__name__), default)
+
+
+ROWS = [(direction, row) for direction, rows in policy.ROWS.items() for row in rows]
+ALARMS = [name for name in policy.ALARMS if name]
+NEEDED = (
+    {row_story(direction, row) for direction, row in ROWS}
+    | set(BESIDE_THE_ROWS)
+    | {"alarm_" + kind for kind in ALARMS}
+    | {"site_" + key for key in scenario_format.SITE_KEYS}
+    | {"class_" + key for key in scenario_format.CLASS_KEYS}
+    | set(LANE_STORIES.values())
+    | {name for names in RULES.values() for name in names}
+)
+
+
+@functools.cache
+def told(name):
+    return scenario_format.load(STORIES[name])
+
+
+def is_told(name):
+    return name not in WAITING and name not in ELSEWHERE
+
+
+def taps(story):
+    return [step for step in story.steps if isinstance(step, model.Tap) and step.expect]
+
+
+class Changed(runner.Run):
+    """A run on CPython with a firmware whose modules were changed after they had been loaded."""
+
+    def __init__(self, story, hooks=None):
+        super().__init__(story, "cpython")
+        self.changes = hooks or {}
+
+    def _hooks(self, gate):
+        return self.changes
+
+
+def fails(story, hooks=None):
+    """Return whether a story that holds would fail with this change."""
+    one = Changed(story, hooks)
+    one.play()
+    return bool(one.failures)
+
+
+def test_no_rule_is_without_its_story():
+    missing = sorted(name for name in NEEDED if is_told(name) and name not in STORIES)
+    assert not missing, "write tests/scenarios/%s.yaml" % missing[0]
+
+
+def test_no_story_is_of_nothing():
+    strange = sorted(set(STORIES) - NEEDED)
+    assert not strange, "tests/scenarios/%s.yaml: which rule is it of? Say so in RULES" % strange[0]
+
+
+def test_what_cannot_be_told_yet_is_known_and_not_told():
+    for name in (*WAITING, *ELSEWHERE):
+        assert name in NEEDED, f"{name}: no rule needs it; take it out"
+        assert name not in STORIES, f"tests/scenarios/{name}.yaml is there: take it out of the table"
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_no_story_can_cause_is_shown_by_a_test(name):
+    file, test = ELSEWHERE[name].split("::")
+    assert re.search(rf"^def {test}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_what_waits_is_not_yet_in_the_format_or_not_yet_raised_by_the_firmware():
+    """An entry may wait only while the capability is missing; this notices the moment when it comes."""
+    refused = scenario_format.NOT_YET
+    needs = {
+        "proof of cards": {"card type ntag424", "copy_of"},
+        "acts of the office": {"office"},
+        "the link between gates": {"several gates", "network"},
+        "the office that confirms records": {"office", "check.events"},
+        "a source of time beside the board's own clock": {"clock_step"},
+        "the driver of a DS3231": {"site.rtc"},
+        "updates of the firmware": set(),
+        "safe mode": set(),
+    }
+    for name, capability in WAITING.items():
+        missing = needs[capability]
+        assert not missing or missing & refused, f"{name} waits for {capability}, which is there"
+    firmware = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "firmware").glob("*.py"))
+    for kind in ("update_rejected", "safe_mode"):
+        assert not re.search(rf"alarm(_once)?\(\s*\"{kind}\"", firmware), f"alarm_{kind} can be told"
+
+
+@pytest.mark.parametrize(
+    ("direction", "row"),
+    [pair for pair in ROWS if is_told(row_story(*pair))],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_each_row_is_told_by_a_story_that_fails_without_it(direction, row):
+    reason, allow, alarm, _ = row
+    name = row_story(direction, row)
+    decision = "grant" if allow else "deny"
+    assert any(
+        (tap.direction, tap.expect.decision, tap.expect.reason) == (direction, decision, reason)
+        and (not alarm or tap.expect.alarm == alarm)
+        for tap in taps(told(name))
+    ), f"{name}: no tap expects {decision}/{reason}" + (f", alarm {alarm}" if alarm else "")
+    at = policy.ROWS[direction].index(row)
+
+    def without(module):
+        module.ROWS[direction] = module.ROWS[direction][:at] + module.ROWS[direction][at + 1 :]
+
+    assert fails(told(name), {"firmware.policy": without}), f"{name} holds without the row {reason}"
+
+
+@pytest.mark.parametrize("name", [name for name in BESIDE_THE_ROWS if is_told(name)])
+def test_each_reason_beside_the_rows_is_told(name):
+    direction, _, reason = name.partition("_")
+    assert any((tap.direction, tap.expect.reason) == (direction, reason) for tap in taps(told(name)))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ALARMS if is_told("alarm_" + kind)])
+def test_each_alarm_is_told_by_a_story_that_fails_without_it(kind):
+    story = told("alarm_" + kind)
+    checks = [step.alarms or () for step in story.steps if isinstance(step, model.Check)]
+    assert any(kind in alarms for alarms in checks) or any(tap.expect.alarm == kind for tap in taps(story))
+
+    def silent(module):
+        raised = module.Gate.alarm
+        module.Gate.alarm = lambda gate, which, *more: which != kind and raised(gate, which, *more)
+
+    assert fails(story, {"firmware.gate": silent}), f"alarm_{kind} holds without the alarm"
+
+
+# Without `classes` the file's cards have no class: the keys of the classes are left out one by one below.
+@pytest.mark.parametrize(
+    "key", [key for key in scenario_format.SITE_KEYS if key != "classes" and is_told("site_" + key)]
+)
+def test_each_setting_is_told_by_a_story_that_fails_without_it(key):
+    story = told("site_" + key)
+    assert key in story.site
+    site = {name: value for name, value in story.site.items() if name != key}
+    if key == "min_tier":
+        site[key] = "uid"  # the default asks for even more than the story
+    assert fails(dataclasses.replace(story, site=site)), f"site_{key} holds without it"
+
+
+@pytest.mark.parametrize("key", [key for key in scenario_format.CLASS_KEYS if is_told("class_" + key)])
+def test_each_setting_of_a_class_is_told_by_a_story_that_fails_without_it(key):
+    story = told("class_" + key)
+    classes = {
+        name: {k: value for k, value in rules.items() if k != key}
+        for name, rules in story.site["classes"].items()
+    }
+    assert classes != story.site["classes"]
+    changed = dataclasses.replace(story, site={**story.site, "classes": classes})
+    assert fails(changed), f"class_{key} holds without it"
+
+
+def test_every_row_of_the_lane_names_its_story():
+    assert set(LANE_STORIES) == set(lane.STEPS)
+
+
+@pytest.mark.parametrize("row", [row for row in LANE_STORIES if is_told(LANE_STORIES[row])], ids="-".join)
+def test_each_row_of_the_lane_is_told_by_a_story_that_fails_without_it(row):
+    story = told(LANE_STORIES[row])
+    assert fails(story, {"firmware.lane": lambda module: module.STEPS.pop(row)})
