@@ -73,8 +73,11 @@ def catch_up(history, store):
     merged(store)
 
 
-def cut_everywhere(history):
-    """Cut at every operation; return (cut points, operations of a whole run, cuts in what follows)."""
+def cut_everywhere(history, turn=0, step=17):
+    """Cut at every operation; return (cut points, operations of a whole run, cuts in what follows).
+
+    `turn` (0 to 4) picks the way of each cut; what follows is cut at every `step`-th operation.
+    """
     whole = SparseDevice(BLOCKS, history.device)
     history.run(whole, [])
     history.states.check(opened(whole), [history.states.seq])
@@ -83,7 +86,7 @@ def cut_everywhere(history):
     at = 1
     while True:
         device = SparseDevice(BLOCKS, history.device)
-        device.cut_in, device.how = at, HOWS[at % 5]
+        device.cut_in, device.how = at, HOWS[(at + turn) % 5]
         told = [history.start]
         try:
             history.run(device, told)
@@ -95,10 +98,10 @@ def cut_everywhere(history):
             allowed.append(0)
         device.cut_in = 0
         history.states.check(opened(SparseDevice(BLOCKS, device)), allowed)
-        second = 1 + at % 4
+        second = 1 + at % min(step, 4)
         while True:
             follows = SparseDevice(BLOCKS, device)
-            follows.cut_in, follows.how = second, HOWS[(at + second) % 5]
+            follows.cut_in, follows.how = second, HOWS[(at + turn + second) % 5]
             try:
                 catch_up(history, opened(follows))
                 history.states.check(opened(follows), [newest])
@@ -108,7 +111,7 @@ def cut_everywhere(history):
             before = opened(SparseDevice(BLOCKS, follows)).seq
             assert before >= min(allowed), "a second cut brought an older list back"
             history.states.check(opened(SparseDevice(BLOCKS, follows)), [before])
-            second += 17
+            second += step
         at += 1
     return points, whole.operations, again
 
