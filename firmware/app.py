@@ -57,6 +57,7 @@ class App:
     async def _read(self, reader, beat):
         """Poll one reader for ever, at a steady pace; a dead chip ends it, the restart resets it."""
         scanner, chip = self._hardware.readers[reader], self._hardware.chips[reader]
+        beat()  # a chip that stays dead is tried for ever, and resets no board
         chip.start()
         self._gate.end_alarm("reader_dead", reader + 1)
         poll_ms = self._gate.site.poll_ms

@@ -8,7 +8,7 @@ import asyncio
 from micropython import const
 
 _FIRST_DELAY_MS = const(100)
-_LAST_DELAY_MS = const(5000)
+_LAST_DELAY_MS = const(1600)  # a reader is back within 2 s, however often its chip hung
 _CHECK_MS = const(2000)
 _WATCHDOG_MS = const(8000)
 _WATCHDOG_OFF_MS = const(3600000)
