@@ -31,6 +31,7 @@ class App:
         self._hardware = hardware
         self._gate = Gate(hardware)
         self._supervisor = Supervisor(hardware.make_watchdog, self._on_fault)
+        self._link = None  # why the gate is not connected, "" if it is; None without a broker in the config
 
     async def run(self) -> None:
         """Boot, start every task, and watch over them."""
@@ -38,6 +39,8 @@ class App:
             self._poll_inputs()
             await asyncio.sleep_ms(_IO_MS)
         self._gate.boot()
+        if self._gate.site.network and not self._gate.fault:
+            self._start_link()
         gc.threshold(-1)  # from here on the heap is tidied in quiet moments, and else only when it is full
         gc.collect()
         self._supervisor.add("inputs", self._watch_inputs)
@@ -46,9 +49,21 @@ class App:
         self._supervisor.add("housekeeping", self._keep_house)
         await self._supervisor.watch()
 
+    def _start_link(self):
+        """Keep the gate connected to its office. Loaded only where the config names a broker."""
+        from . import link
+
+        self._supervisor.add("link", link.of(self._gate, self._hardware, self.status, self._on_link).run)
+
+    def _on_link(self, text):
+        self._link = text
+
     def status(self) -> dict:
-        """Return the gate's report (gate.Gate.status)."""
-        return self._gate.status()
+        """Return the gate's report (gate.Gate.status), with a broker also why it is not connected, or ""."""
+        report = self._gate.status()
+        if self._link is not None:
+            report["link"] = self._link
+        return report
 
     def let_go(self) -> None:
         """Leave the board to a technician at the keyboard."""

@@ -43,8 +43,19 @@ class Site:
         rtc: bool
         poll_ms: int
         positions_max: int
+        network: "Network | None"  # None: the gate stands alone
         classes: tuple["ClassRule | None", ...]  # index = class code, 0..15
         places: dict[str, tuple[str, str]]  # of PLACES: those that the config names, (Indonesian, English)
+
+
+class Network:
+    """Where the office's broker is, and how it is reached."""
+
+    if TYPE_CHECKING:
+        broker: str
+        port: int  # 8883 unless the config says otherwise, without TLS 1883
+        tls: str  # "psk", "ca" or "none"
+        keepalive_s: int
 
 
 class ClassRule:
@@ -134,12 +145,12 @@ def _tier(field, value):
     return TIERS.index(_choice(field, value, TIERS))
 
 
-def _name(field, value, longest=12):
+def _name(field, value, longest=12, marks="-_"):
     if not isinstance(value, str) or not 0 < len(value) <= longest:
         _error(field, "must be a name of 1 to %d characters" % longest)
     for c in value:
-        if not ("a" <= c <= "z" or "A" <= c <= "Z" or "0" <= c <= "9" or c in "-_"):
-            _error(field, "may hold letters, digits, - and _ only")
+        if not ("a" <= c <= "z" or "A" <= c <= "Z" or "0" <= c <= "9" or c in marks):
+            _error(field, "may hold letters, digits, %s and %s only" % (marks[0], marks[1]))
     return value
 
 
@@ -189,6 +200,16 @@ def _place(field, value):
         if not isinstance(text, str) or not 0 < len(text) <= 40:
             _error(field, "must be a text of 1 to 40 characters")
     return value["id"], value["en"]
+
+
+def _network(field, value):
+    if value is None:
+        return None
+    network = Network()
+    _fill(network, field + ".", value, NETWORK_KEYS)
+    if not network.port:
+        network.port = 1883 if network.tls == "none" else 8883
+    return network
 
 
 def _classes(obj, min_tier):
@@ -247,6 +268,14 @@ KEYS = (
     ("rtc", False, _flag),
     ("poll_ms", 30, _whole, 10, 1000),
     ("positions_max", 512, _whole, 16, 3000),
+    ("network", None, _network),
+)
+
+NETWORK_KEYS = (
+    ("broker", _REQUIRED, _name, 64, ".-"),
+    ("port", None, _optional_whole, 1, 65535),
+    ("tls", "psk", _choice, ("psk", "ca", "none")),
+    ("keepalive_s", 10, _whole, 2, 300),
 )
 
 CLASS_KEYS = (

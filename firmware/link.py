@@ -7,6 +7,7 @@ sockets never block, each wait has a deadline, each buffer an end.
 
 import _thread
 import asyncio
+import os
 import socket
 import time
 
@@ -15,6 +16,7 @@ from micropython import const
 from . import mqtt
 from .crypto import hmac_sha256
 from .errors import PinterError
+from .sync import Session
 
 TYPE_CHECKING = const(False)
 if TYPE_CHECKING:
@@ -37,13 +39,31 @@ _CONNECTING, _SUBSCRIBING, _OPEN = const(0), const(1), const(2)
 _OFFLINE = b'{"online": false}'
 
 
+def of(gate, hardware, status, on_status) -> "Link":
+    """Return the link of `gate` (gate.Gate) on its `hardware`, with a session of its own.
+
+    `status()` returns the gate's report. Raises ConfigError if the gate has no key.
+    """
+    key = hardware.secret("gate_key")
+    session = Session(gate, key, gate.site.site, gate.site.gate, os.urandom)
+    return Link(
+        session,
+        gate.site,
+        key,
+        lambda: session.status_json(status()),
+        on_status,
+        gate.clock.uptime_ms,
+        lambda: gate.lane.opening is None and not any(reader.uids for reader in hardware.readers),
+    )
+
+
 class Link:
-    """Keeps `session` (sync.Session) connected to the broker in the config of `site` (config.Site, `network`).
+    """Keeps `session` (sync.Session) connected to the broker in the config of `site` (config.Site).
 
     `gate_key`: 32 bytes; what the broker knows is derived from it and does not lead back. `report()` returns
-    the gate's report, as it is published for everybody. `on_status(text)`: "" when the gate is connected, else
-    why not. `uptime_ms()`: the session's clock. `is_quiet()`: True while a second without reader polls hurts
-    nobody; a handshake with a certificate waits for that.
+    what is published for everybody to see. `on_status(text)`: "" when the gate is connected, else why not.
+    `uptime_ms()`: the session's clock. `is_quiet()`: True while a second without reader polls hurts nobody; a
+    handshake with a certificate waits for that.
     """
 
     if TYPE_CHECKING:
@@ -94,8 +114,9 @@ class Link:
             if was_open:
                 delay_ms = _FIRST_DELAY_MS
             self._on_status(why)
-            # Microseconds at the moment of a failure are random enough to keep many gates from coming at once.
-            wait_ms = max(delay_ms * (256 + time.ticks_us() % 256) // 512, _since(begin) + _PAUSE_MS)
+            # The microseconds of a failure are random enough to keep many gates from coming at once.
+            jitter = time.ticks_us() % 256  # pyright: ignore[reportOperatorIssue]
+            wait_ms = max(delay_ms * (256 + jitter) // 512, _since(begin) + _PAUSE_MS)
             delay_ms = min(2 * delay_ms, _LAST_DELAY_MS)
             while _since(begin) < wait_ms:
                 await self._turn()

@@ -89,8 +89,8 @@ def subscribe(packet_id: int, topic, qos: int = 0) -> bytes:
 class Decoder:
     """Cuts a stream of bytes into packets of at most `size` bytes, header included; at least 5.
 
-    Read into `room()`, then say with `add(n)` how many bytes came. A packet is given out the moment that it is
-    whole, so there is never a second one in the buffer, nothing is moved, and what is not ours stays unread.
+    Read into `room()`, then say with `add(n)` how many bytes came. A packet is given out the moment that it
+    is whole, so there is never a second one in the buffer and nothing is moved.
     """
 
     def __init__(self, size: int):
@@ -104,10 +104,11 @@ class Decoder:
         return self._view[self._have : self._need]
 
     def add(self, n: int):
-        """Take note of `n` bytes in `room()`; return (first byte, body) of a packet that is whole now, or None.
+        """Take note of `n` bytes in `room()`; return (first byte, body) of a packet that is whole now, or
+        None.
 
-        The body is a view that the next bytes overwrite. Raises MQTTError when the length is malformed or beyond
-        `size`; the stream is of no use after that.
+        The body is a view that the next bytes overwrite. Raises MQTTError when the length is malformed or
+        beyond `size`; the stream is of no use after that.
         """
         self._have += n
         if self._have < self._need:
@@ -137,15 +138,16 @@ class Decoder:
 def parse(first: int, body):
     """Return what a server's packet says, its type first. Raises MQTTError for anything else.
 
-    (CONNACK, return code, session present), (PUBLISH, topic as bytes, payload as a view, packet id or 0, retain),
-    (PUBACK, packet id, ...), (SUBACK, packet id, granted QoS or 128), (PINGRESP,).
+    (CONNACK, return code, session present), (PUBLISH, topic as bytes, payload as a view, packet id or 0,
+    retain), (PUBACK, packet id, ...), (SUBACK, packet id, granted QoS or 128), (PINGRESP,).
     """
     kind, n = first >> 4, len(body)
     if kind == PUBLISH and n > 1:
         qos, topic_end = first >> 1 & 3, 2 + (body[0] << 8 | body[1])
         start = topic_end + 2 * qos
         packet_id = body[start - 2] << 8 | body[start - 1] if qos == 1 and start <= n else 0
-        # A topic has at least a character (MQTT 4.7.3), an identifier is not 0 (2.3.1), DUP needs QoS 1 (3.3.1).
+        # A topic has a character or more (MQTT 4.7.3), an identifier is not 0 (2.3.1), DUP needs QoS 1
+        # (3.3.1).
         if start <= n and topic_end > 2 and bool(packet_id) == qos and (qos or not first & 8):
             return PUBLISH, bytes(body[2:topic_end]), body[start:], packet_id, first & 1
     elif not first & 15:
