@@ -102,7 +102,6 @@ class Session:
     def closed(self, now_ms: int) -> None:
         """End the session: the connection is gone. What arrived of a snapshot is kept for the next one."""
         self._is_open = False
-        self._key = self._nonce = None
 
     def status_json(self, status: dict) -> bytes:
         """Return the gate's report for everybody on the broker: without the cards that are inside."""

@@ -257,7 +257,14 @@ def test_an_answer_that_took_longer_than_five_seconds_is_not_believed():
     world = World(connect=False)
     world.session.opened(1000)
     nonce = world.sent()[0][1][6:22]
-    world.pass_ms(5001)
+    world.pass_ms(5000)
+    late = World(connect=False)
+    late.session.opened(1000)
+    late.sent()
+    late.pass_ms(5000)
+    late.receive(late.ack(nonce))
+    assert late.session.connected
+    world.pass_ms(1)
     world.receive(world.ack(nonce))
     assert not world.session.connected and world.done("time") == [] and world.session.rejected == 1
 
@@ -283,9 +290,16 @@ def test_a_closed_connection_sends_and_takes_nothing():
     world = World()
     frame = world.frame(BEAT, struct.pack(">IQ4sI", 1, UNIX_MS, JOURNAL, 50))
     world.session.closed(world.gate.clock.ms)
+    world.pass_ms(6000)
     assert world.sent() == []
     world.receive(frame)
     assert world.gate.journal.acknowledged == 0 and world.session.rejected == 1
+
+
+def test_a_new_connection_says_nothing_under_the_key_of_the_old_one():
+    world = World().connect(40)
+    world.session.opened(world.gate.clock.ms)
+    assert [frame[1] for _, frame in world.sent()] == [HELLO]
 
 
 # Contact and time
@@ -357,7 +371,7 @@ def test_the_clock_is_set_again_after_an_hour_or_while_it_is_not_trusted():
         world.pass_ms(passed_ms)
         frame = [frame for _, frame in world.sent() if frame[1] == HAVE][-1]
         world.beat(100, echo=struct.unpack(">I", frame[2:6])[0])
-        assert len(world.done("time")) == times
+        assert world.done("time") == [("time", UNIX_MS)] * times
 
 
 def test_a_beat_that_answers_no_report_or_too_late_sets_no_clock():
@@ -369,6 +383,10 @@ def test_a_beat_that_answers_no_report_or_too_late_sets_no_clock():
     world.pass_ms(5001)
     world.beat(100, echo=1)
     assert len(world.done("time")) == 1
+    counter = struct.unpack(">I", next(frame for _, frame in world.sent() if frame[1] == HAVE)[2:6])[0]
+    world.pass_ms(5000)
+    world.beat(100, echo=counter)
+    assert len(world.done("time")) == 2
 
 
 # Events
@@ -386,6 +404,7 @@ def test_events_go_from_the_watermark_on_with_the_last_one_that_the_office_has()
     frames = world.sent()
     assert events(frames) == [(40, 32), (72, 29)]
     assert frames[0][1][6:10] == JOURNAL
+    assert [frame[2:6] for _, frame in frames] == [b"\0\0\0\2", b"\0\0\0\3"]
     assert frames[0][1][14:46] == record(40) and frames[1][1][-40:-8] == record(100)
     assert world.gate.journal.acknowledged == 40
 
@@ -427,7 +446,21 @@ def test_events_without_progress_go_again_after_a_second():
 def test_a_new_event_goes_at_once():
     world = World().connect(100)
     world.sent()
+    world.beat(100)
     world.gate.journal.seq = 101
+    assert events(world.sent()) == [(101, 1)]
+
+
+def test_one_event_that_got_lost_goes_again_though_the_office_is_heard():
+    world = World().connect(100)
+    world.sent()
+    world.gate.journal.seq = 101
+    assert events(world.sent()) == [(101, 1)]
+    for _ in range(4):
+        world.pass_ms(249)
+        world.beat(100)
+        assert events(world.sent()) == []
+    world.pass_ms(4)
     assert events(world.sent()) == [(101, 1)]
 
 
@@ -537,6 +570,8 @@ def test_a_snapshot_goes_on_in_the_next_session():
     assert world.have()[2:4] == (9, 3)
     world.chunk(9, 6, 3, b"two")
     assert world.gate.list.snapshots == [b"onetwo"]
+    world.connect()
+    assert world.have()[2] == 0
 
 
 def test_another_snapshot_takes_the_place_of_one_that_is_arriving():
@@ -572,7 +607,7 @@ def test_a_refused_snapshot_is_reported_and_not_begun_again_in_this_session():
 def test_a_snapshot_that_is_in_force_already_is_dropped():
     world = World()
     world.chunk(9, 99, 0, b"known")
-    world.chunk(9, 99, 5, b"more")
+    world.chunk(9, 9, 5, b"more")
     assert world.gate.list.snapshots == [] and world.done("rejected") == []
 
 
