@@ -287,9 +287,10 @@ class Session:
         credentials = self._gate.list
         try:
             if not at and seq != self._load_seq and seq > credentials.seq:
-                if credentials.busy and self._load is None:
-                    return  # a merge is being written
-                self._load = credentials.begin()
+                try:
+                    self._load = credentials.begin()
+                except StoreError:
+                    return  # a merge is being written: it will come again
                 self._load_seq = seq
                 self._load_at = 0
             if self._load is None or seq != self._load_seq or at != self._load_at:

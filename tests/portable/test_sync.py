@@ -39,7 +39,7 @@ class Writer:
 
 class List:
     def __init__(self):
-        self.seq, self.expires, self.valid, self.busy = 5, 1772496000, True, False
+        self.seq, self.expires, self.valid, self.merging = 5, 1772496000, True, False
         self.deltas = []
         self.snapshots = []
         self.error = None
@@ -55,6 +55,8 @@ class List:
         return self.answer
 
     def begin(self):
+        if self.merging:
+            raise StoreError("list: a slot is being written")
         return Writer(self)
 
 
@@ -613,10 +615,10 @@ def test_a_snapshot_that_is_in_force_already_is_dropped():
 
 def test_a_snapshot_waits_while_a_merge_is_written():
     world = World()
-    world.gate.list.busy = True
+    world.gate.list.merging = True
     world.chunk(9, 3, 0, b"one")
-    assert world.gate.list.snapshots == [] and world.have()[2:4] == (0, 0)
-    world.gate.list.busy = False
+    assert world.gate.list.snapshots == [] and world.have()[2:4] == (0, 0) and world.done("rejected") == []
+    world.gate.list.merging = False
     world.chunk(9, 3, 0, b"one")
     assert world.gate.list.snapshots == [b"one"]
 

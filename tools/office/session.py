@@ -296,11 +296,12 @@ class GateSession:
     def _judge_journal(self, have: Have, is_first: bool) -> None:
         copy = self._office.journal(self._gate, have.journal_id)
         known = copy.mac_of(have.seq) if have.seq else None
-        if known is not None and known != have.mac and have.seq <= copy.acknowledged:
+        if known is not None and known != have.mac:
             self._alarm("journal_fork", f"record {have.seq} is not the one that the office has")
+            self._lost = range(copy.acknowledged + 1)  # nobody knows where the two part
         if have.seq < copy.acknowledged:
             if is_first:
-                self._lost = range(have.seq + 1, copy.acknowledged + 1)
+                self._lost = self._lost or range(have.seq + 1, copy.acknowledged + 1)
                 mac = copy.raw[copy.acknowledged][-MAC:] if copy.acknowledged in copy.raw else bytes(MAC)
                 self._flight.append(_Order(JUMP, struct.pack(">I8s", copy.acknowledged, mac)))
             self._alarm(
