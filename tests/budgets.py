@@ -6,16 +6,21 @@ that shows up in the diff. Modules in one row share their budget.
 
 from typing import NamedTuple
 
+NETWORK = "network"
+
 
 class Budget(NamedTuple):
-    """`modules`: paths below firmware/ without .py. `resident`: loaded as long as the gate is in service."""
+    """`modules`: paths below firmware/ without .py. `resident`: loaded as long as the gate is in service.
+
+    NETWORK: resident where the config has a network, not loaded elsewhere.
+    """
 
     limit: int
-    resident: bool
+    resident: bool | str
     modules: tuple[str, ...]
 
 
-RESIDENT_LIMIT = 42_000  # of all resident modules together, card tier `uid`
+RESIDENT_LIMIT = 42_000  # of all resident modules together, card tier `uid`, without a network
 
 BUDGETS = (
     Budget(400, True, ("__init__", "drivers/__init__", "cards/__init__")),
@@ -40,6 +45,8 @@ BUDGETS = (
     Budget(700, True, ("drivers/relay",)),
     Budget(450, True, ("drivers/inputs",)),
     Budget(700, True, ("drivers/feedback",)),
+    Budget(4000, NETWORK, ("sync",)),
+    Budget(6000, NETWORK, ("mqtt", "link")),
     Budget(4000, False, ("config",)),
     Budget(5000, False, ("messages",)),
 )
@@ -51,15 +58,17 @@ def table(sizes: dict[str, int]) -> str:
     for budget in BUDGETS:
         size = sum(sizes.get(module, 0) for module in budget.modules)
         mark = "over" if size > budget.limit else ""
-        note = "" if budget.resident else " (not resident)"
+        note = {True: "", NETWORK: " (with a network)"}.get(budget.resident, " (not resident)")
         lines.append("%8d%8d  %s%s  %s" % (size, budget.limit, " + ".join(budget.modules), note, mark))
     lines.append("%8d%8d  all resident modules" % (resident(sizes), RESIDENT_LIMIT))
+    lines.append("%8d%8s  all resident modules, with a network" % (resident(sizes, True, NETWORK), ""))
     return "\n".join(line.rstrip() for line in lines)
 
 
-def resident(sizes: dict[str, int]) -> int:
-    """Return the bytes of all resident modules together."""
-    return sum(sizes.get(module, 0) for budget in BUDGETS if budget.resident for module in budget.modules)
+def resident(sizes: dict[str, int], *kinds: bool | str) -> int:
+    """Return the bytes of all modules of these kinds of `Budget.resident` together; without any: of True."""
+    budgets = [budget for budget in BUDGETS if budget.resident in (kinds or (True,))]
+    return sum(sizes.get(module, 0) for budget in budgets for module in budget.modules)
 
 
 def over(sizes: dict[str, int]) -> list[str]:

@@ -53,6 +53,14 @@ def test_the_sum_of_what_is_resident_has_a_limit_of_its_own(monkeypatch):
     assert budgets.over({"errors": 500, "config": 4000}) == []  # not resident
 
 
+def test_what_only_a_network_needs_is_in_the_second_sum_only():
+    sizes = {"errors": 500, "sync": 3000, "config": 4000}
+    assert budgets.resident(sizes) == 500
+    lines = budgets.table(sizes).splitlines()
+    assert lines[-2].split()[0] == "500" and lines[-1].split()[0] == "3500"
+    assert [line.split()[0] for line in lines if line.endswith("(with a network)")] == ["3000", "0"]
+
+
 def test_every_module_has_exactly_one_budget():
     listed = [module for budget in budgets.BUDGETS for module in budget.modules]
     assert len(listed) == len(set(listed))
