@@ -88,11 +88,13 @@ class Gate:
             "out_of_service" if self.fault else MODES[0],
             fire,
             self.clock.uptime_ms(),
-            bool(self.hardware.sensors[0].is_active),
-            bool(self.hardware.sensors[1].is_active),
+            *[self.site.passage_sensor and bool(sensor.is_active) for sensor in self.hardware.sensors],
+            *[("sensor_stuck", direction) in self.alarms for direction in (1, 2)],
         )
         self._due_ms = lane.deadline(self.lane)
         self._record("boot", reason=self.hardware.reset_cause)
+        if ("fire", 0) in self.alarms and not fire:
+            self._forget_all()  # it ended while there was no power
         for kind, is_on in (("fire", fire), ("tamper", bool(self.hardware.tamper.is_active))):
             self.alarm_once(kind) if is_on else self.end_alarm(kind)
         if self.fault:

@@ -60,12 +60,21 @@ class State:
         self.taps = self.missed  # only copies of them are changed
 
 
-def initial(mode: str, fire: bool, now_ms: int, sensor_in: bool = False, sensor_out: bool = False):
+def initial(
+    mode: str,
+    fire: bool,
+    now_ms: int,
+    sensor_in: bool = False,
+    sensor_out: bool = False,
+    stuck_in: bool = False,
+    stuck_out: bool = False,
+):
     """Return (state, effects) at start: nothing is open or remembered, the inputs have these levels.
 
-    Raises no alarm: what is true at start was raised before. Effects: ("hold",) in `free` or fire, else none.
+    `stuck_in`, `stuck_out`: `sensor_stuck` was on when the power went. Raises no alarm: what is true at start
+    was raised before. Effects: ("hold",) in `free` or fire, else none.
     """
-    state = State(mode, fire, {"in": (sensor_in, now_ms, False), "out": (sensor_out, now_ms, False)})
+    state = State(mode, fire, {"in": (sensor_in, now_ms, stuck_in), "out": (sensor_out, now_ms, stuck_out)})
     return state, (("hold",),) if is_free(state) else ()
 
 

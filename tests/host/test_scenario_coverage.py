@@ -94,7 +94,7 @@ RULES = {
         "lane_busy_by_the_guard",
     ),
     "the same card in the same direction starts the passage again": ("lane_same_card_starts_again",),
-    "a confirmed passage locks the lane at once": ("lane_passage_locks_at_once",),
+    "a confirmed passage locks the lane at once": ("lane_passage_locks_at_once", "lane_short_passage_counts"),
     "no passage within passage_s, 15 s for a slow record, moves nobody": (
         "lane_no_passage_moves_nobody",
         "lane_slow_record_has_15_s",
@@ -116,6 +116,8 @@ RULES = {
         "lane_stuck_sensor_lets_out",
         "lane_stuck_sensor_ends_when_quiet",
         "lane_stuck_sensor_at_start",
+        "lane_stuck_sensor_over_a_restart",
+        "lane_without_a_sensor_has_none_stuck",
         "lane_passage_in_fault_is_forced",
     ),
     "the guard's button: one opening in every state": (
@@ -132,6 +134,7 @@ RULES = {
         "guard_binds_the_card_tapped_last",
         "guard_binds_for_10_s_only",
         "guard_binds_as_of_the_press",
+        "guard_binds_once_for_each_press",
         "guard_binds_no_ignored_tap",
         "guard_binds_no_stranger",
     ),
@@ -140,6 +143,7 @@ RULES = {
         "fire_ends_an_opening",
         "fire_waits_for_nobody",
         "fire_at_start",
+        "fire_that_ends_without_power",
         "fire_that_burns_at_a_restart_is_told_once",
         "fire_makes_positions_unknown",
         "free_passages_move_nobody",
@@ -160,6 +164,7 @@ RULES = {
         "party_principal_granted_entry_is_enough",
         "party_principal_who_did_not_pass_is_absent",
         "party_principal_who_left_is_absent",
+        "party_companion_entering_counts",
         "party_companion_counts_but_is_not_refused",
     ),
     "time: the floor, and what is judged without trust": (

@@ -329,6 +329,24 @@ def test_a_sensor_that_is_on_at_start_is_no_passage_but_may_be_stuck():
     assert lane.deadline(lane.initial("normal", False, 500, False, True)[0]) == 15500
 
 
+def test_a_sensor_that_was_stuck_before_the_start_is_stuck_until_it_was_quiet_and_raises_nothing_again():
+    for direction, levels, stuck in (
+        ("in", (True, False), (True, False)),
+        ("out", (False, True), (False, True)),
+    ):
+        t = Turnstile()
+        t.state, effects = lane.initial("normal", False, t.now_ms, *levels, *stuck)
+        assert effects == ()
+        assert lane.is_fault(t.state)
+        assert lane.deadline(t.state) is None
+        t.step("sensor", direction, False)
+        assert t.after(999) == ()
+        assert t.after(1) == (("alarm_end", "sensor_stuck", direction),)
+        assert t.name == "locked"
+        quiet, _ = lane.initial("normal", False, 500, False, False, *stuck)
+        assert lane.deadline(quiet) == 1500
+
+
 def test_a_repeated_level_of_a_sensor_means_nothing():
     t = Turnstile()
     t.step("sensor", "in", True)
