@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from host_sim.cards.air import microseconds, with_crc_a
+from host_sim.cards.classic import NONCE, token
 from host_sim.cards.field import Field
 from host_sim.cards.picc import Card
 from host_sim.chips import mfrc522_registers as reg
@@ -82,6 +83,8 @@ class MFRC522:
         self._start_send = False  # as last written
         self._random = random.Random(seed)
         self._buffer = bytes(BUFFER_SIZE)
+        self._proof = b""  # of MFAuthent, to be sent after the card's nonce
+        self._crc_paused = 0  # CRC_EN while it is sent
         self._regs = bytearray(reg.RESET_VALUES)
         self._fifo = Fifo(self._regs, self.raise_irq)
         self._timer = TimerUnit(timeline, self._regs, self._timer_expired)
@@ -433,12 +436,32 @@ class MFRC522:
         self._start = self._timeline.after(SOFT_RESET_US, self._ready)
 
     def _begin_authentication(self) -> None:
-        # Command and block go out; no card proves itself yet: only the timer ends the wait (DS 10.3.1.9).
+        """Send command and block; the card's nonce is answered in `_go_on_authenticating` (DS 10.3.1.9)."""
         if len(self._fifo.data) < AUTHENT_SIZE:
             return
-        request = self._fifo.take(AUTHENT_SIZE)[:2]
-        self._fifo.put(request if self._regs[reg.TX_MODE] & reg.CRC_EN else with_crc_a(request))
+        self._regs[reg.STATUS2] &= ~reg.ST2_CRYPTO1
+        order = self._fifo.take(AUTHENT_SIZE)
+        self._proof = token(order[0], order[1], order[2:8])
+        self._fifo.put(order[:2] if self._regs[reg.TX_MODE] & reg.CRC_EN else with_crc_a(order[:2]))
         self._uart.send()
+
+    def _go_on_authenticating(self) -> None:
+        """Answer the card's nonce, then take its own proof: Crypto1 is on, and the command is over.
+
+        A wrong answer, or none, ends nothing: the host's timer does (DS 10.3.1.9).
+        """
+        answer = self._fifo.take(len(self._fifo.data))
+        if len(answer) != len(NONCE) or self._regs[reg.ERROR]:
+            return
+        if self._proof:
+            self._fifo.put(self._proof)
+            self._proof = b""
+            self._crc_paused = self._regs[reg.TX_MODE] & reg.CRC_EN
+            self._regs[reg.TX_MODE] &= ~reg.CRC_EN
+            self._uart.send()
+        elif answer == NONCE[::-1]:
+            self._regs[reg.STATUS2] |= reg.ST2_CRYPTO1
+            self._finish()
 
     def _mem(self) -> None:
         if self._fifo.data:
@@ -483,6 +506,8 @@ class MFRC522:
             self.trace(self._timeline.now, "sent", bits, b"")
         command = self._regs[reg.COMMAND] & 0x0F
         if command == reg.MF_AUTHENT:
+            self._regs[reg.TX_MODE] |= self._crc_paused
+            self._crc_paused = 0
             return True  # TxIRq and RxIRq are blocked (DS 10.3.1.9)
         self._regs[reg.COM_IRQ] |= reg.IRQ_TX
         if command == reg.TRANSMIT:
@@ -496,6 +521,7 @@ class MFRC522:
             self.trace(self._timeline.now, "received", bytes(self._fifo.data), errors)
         command = self._regs[reg.COMMAND] & 0x0F
         if command == reg.MF_AUTHENT:
+            self._go_on_authenticating()
             return
         self._regs[reg.COM_IRQ] |= reg.IRQ_RX
         if command == reg.RECEIVE:

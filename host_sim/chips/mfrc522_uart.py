@@ -277,6 +277,8 @@ class ContactlessUart:
             if regs[reg.TX_MODE] & reg.CRC_EN:
                 sent = air.with_crc_a(sent)
             bits = air.frame(sent, self._last_bits, not regs[reg.MF_RX] & reg.PARITY_DISABLE)
+            if regs[reg.STATUS2] & reg.ST2_CRYPTO1:
+                bits = air.scramble(bits)
         if regs[reg.T_MODE] & reg.T_AUTO:
             self._timer.start()
         self._state = MODEM_IDLE
@@ -304,6 +306,8 @@ class ContactlessUart:
             if speed != regs[reg.RX_MODE] >> 4 & 7:
                 continue
             arriving = answer.bits if field.noise is None else field.noise(answer.bits, False)
+            if regs[reg.STATUS2] & reg.ST2_CRYPTO1:
+                arriving = air.scramble(arriving)
             self._incoming.append(_Incoming(card, arriving, start + answer.delay_us))
             moments.add(start + answer.delay_us)
         for moment in sorted(moments):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from host_sim.cards.air import frame
+from host_sim.cards.air import frame, with_crc_a
+from host_sim.cards.classic import KEY_A, KEY_B, ClassicCard
 from host_sim.cards.picc import Answer, Card, State
 from tests.host.chip_bench import IDLE_IRQ, LO_ALERT_IRQ, Bench, bench_with
 from tests.host.test_chip_registers import RESET, state_of
@@ -170,7 +171,58 @@ def test_no_cmd_change_changes_rcv_off_only() -> None:
     assert bench.read(0x08) & 7 == 1
 
 
-def test_authentication_is_never_answered_and_the_timer_ends_the_wait() -> None:
+def opened(bench: Bench, card: ClassicCard, kind: int = KEY_A, key: bytes = b"sector") -> bool:
+    """Authenticate block 7; return whether the chip says that Crypto1 is on."""
+    bench.write(0x01, 0x00)
+    bench.write(0x04, 0x7F)
+    bench.write(0x0A, 0x80)
+    bench.write(0x09, kind, 0x07, *key, *card.uid)
+    bench.write(0x01, 0x0E)
+    bench.advance(20_000)
+    is_open = bench.read(0x08) & 0x08 != 0
+    assert bench.read(0x04) & 0x71 == (0x10 if is_open else 0x01), "IdleIRq, or TimerIRq alone"
+    return is_open
+
+
+def test_authentication_sets_the_cipher_flag_which_only_the_host_clears() -> None:
+    card = ClassicCard(bytes.fromhex("9c599b32"), {(KEY_A, 1): b"sector"}, bytes(range(256)) * 4)
+    bench = bench_with(card)
+    bench.activate(card)
+    assert opened(bench, card)
+    assert bench.read(0x01) & 0x0F == 0x00
+    for _ in range(2):
+        assert bench.with_crc(b"\x30\x07").data == with_crc_a(bytes(range(112, 128)))
+        assert bench.read(0x08) & 0x08
+    bench.write(0x08, 0x00)
+    assert bench.with_crc(b"\x30\x07").data == b"", "the card hears only noise"
+    bench.write(0x08, 0x08)
+    assert not bench.read(0x08) & 0x08, "the host cannot set it"
+
+
+@pytest.mark.parametrize("tx_crc", [0x00, 0x80])
+@pytest.mark.parametrize(
+    "kind,key,is_right", [(KEY_A, b"sector", True), (KEY_B, b"sector", False), (KEY_A, b"Sector", False)]
+)
+def test_only_the_key_of_the_sector_opens_it(kind: int, key: bytes, is_right: bool, tx_crc: int) -> None:
+    card = ClassicCard(bytes.fromhex("9c599b32"), {(KEY_A, 1): b"sector"})
+    bench = bench_with(card)
+    bench.activate(card)
+    bench.write(0x12, tx_crc)
+    assert opened(bench, card, kind, key) is is_right
+    assert bench.read(0x12) == tx_crc
+    assert (card.open_sector == 1) is is_right
+    assert (card.state is State.ACTIVE) is is_right
+
+
+def test_another_sector_than_the_open_one_is_not_read() -> None:
+    card = ClassicCard(bytes.fromhex("9c599b32"), {(KEY_A, 1): b"sector"})
+    bench = bench_with(card)
+    bench.activate(card)
+    assert opened(bench, card)
+    assert bench.with_crc(b"\x30\x08").data == b""
+
+
+def test_authentication_without_an_answer_is_ended_by_the_timer() -> None:
     card = Card(bytes.fromhex("9c599b32"))
     bench = bench_with(card)
     assert bench.activate(card) == 0x08

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from host_sim.bench.others import OtherBus, other
+from host_sim.cards.classic import KEY_A, ClassicCard
 from host_sim.cards.picc import Card, State
 
 # The loop of `mfrc522` inverts a bool, which newer Pythons warn of.
@@ -121,15 +122,33 @@ def test_the_judge_does_not_resolve_collisions(bench: OtherBus, reader: Any) -> 
     assert reader.Read_MFRC522(reader.CollReg) & 0x3F == 25
 
 
-def test_authentication_has_no_model_yet(
+def test_the_judge_opens_a_sector_with_its_key_and_reads_it(
     bench: OtherBus, reader: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench.enter(Card(bytes.fromhex("9c599b32")))
+    memory = bytes(range(256)) * 4
+    card = ClassicCard(bytes.fromhex("9c599b32"), {(KEY_A, 1): b"sector"}, memory)
+    bench.enter(card)
+    reader.MFRC522_Request(reader.PICC_REQIDL)
+    uid = reader.MFRC522_Anticoll()[1]
+    reader.MFRC522_SelectTag(uid)
+    assert reader.MFRC522_Auth(reader.PICC_AUTHENT1A, 7, list(b"sector"), uid) == reader.MI_OK
+    assert reader.Read_MFRC522(reader.Status2Reg) & 0x08
+    assert bytes(reader.MFRC522_Read(6)) == memory[96:112]
+    assert not caplog.text
+    reader.MFRC522_StopCrypto1()
+    assert reader.MFRC522_Read(6) is None, "without the cipher the card hears only noise"
+
+
+def test_the_judge_opens_nothing_with_another_key(
+    bench: OtherBus, reader: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.enter(ClassicCard(bytes.fromhex("9c599b32"), {(KEY_A, 1): b"sector"}))
     reader.MFRC522_Request(reader.PICC_REQIDL)
     uid = reader.MFRC522_Anticoll()[1]
     reader.MFRC522_SelectTag(uid)
     assert reader.MFRC522_Auth(reader.PICC_AUTHENT1A, 7, [0xFF] * 6, uid) != reader.MI_OK
     assert "AUTH ERROR" in caplog.text
+    assert not reader.Read_MFRC522(reader.Status2Reg) & 0x08
 
 
 # pi-rc522 -------------------------------------------------------------------------------------------------
