@@ -82,7 +82,7 @@ class Session:
         self._is_open = False
         self._key = None  # of the session
         self._nonce = None  # of a hello that waits for its answer
-        self._heard_ms = None  # when the office was heard last
+        self._heard_ms = -_CONTACT_MS - 1  # when the office was heard last: never
         self._load = None  # the snapshot that is arriving
         self._load_seq = 0
         self._load_at = 0  # bytes of it so far
@@ -91,7 +91,7 @@ class Session:
     @property
     def connected(self) -> bool:
         """Return whether the office was heard, with a valid MAC, within the last 10 s."""
-        return self._heard_ms is not None and self._gate.clock.uptime_ms() - self._heard_ms <= _CONTACT_MS
+        return self._gate.clock.uptime_ms() - self._heard_ms <= _CONTACT_MS
 
     def opened(self, now_ms: int) -> None:
         """Begin a session: the transport has a connection."""

@@ -7,6 +7,8 @@ import heapq
 import os
 import random
 import struct
+from collections.abc import Callable
+from typing import Any
 
 from firmware import records
 from firmware.allowlist import Allowlist
@@ -105,7 +107,7 @@ class Gate:
         self.list = Allowlist(Partition(self.flash, 0, LIST_BLOCKS * SECTOR), key, SITE, self.name)
         self.list.open()
         self.presence = Presence((None,) * 16, 512)
-        self.unsure: list[tuple] = []
+        self.unsure: list[Any] = []  # records.Event
         for event in self.journal.events():
             if event.type == "clock":
                 self.correct(event.time - int.from_bytes(event.key[:4], "big"))
@@ -146,6 +148,9 @@ class Gate:
             direction = "in" if event.direction == 1 else "out"
             self.presence.remote(event.key, direction, event.cls, event.party, event.time + step, 0)
         self.unsure = []
+
+    def is_blocked(self, key: bytes) -> bool:
+        return records.unpack_credential(bytes(self.list.find(key) or b"")).blocked
 
     def known_at(self, key: bytes) -> int:
         return self.presence._entry(self.presence._find(key))[3] + 1_577_836_800
@@ -198,7 +203,7 @@ class World:
         self.random = random.Random(seed)
         self.loss = self.duplicate = self.reorder = 0.0
         self.latency_s = 0.01
-        self.on_frame = lambda to, gate, channel, frame: frame
+        self.on_frame: Callable[[str, str, str, bytes], bytes | None] = lambda to, gate, channel, frame: frame
         self._flying: list = []
         self._sent = 0
         self.office = MemoryOffice(SITE)
