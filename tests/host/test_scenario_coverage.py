@@ -90,6 +90,7 @@ RULES = {
         "lane_busy_card_that_stays_is_let_in_next",
         "lane_busy_card_that_stays_is_judged_anew",
         "lane_busy_second_card_ends_the_wait",
+        "lane_busy_card_replaced_by_another",
         "lane_busy_denies_at_once",
         "lane_busy_by_the_guard",
     ),
