@@ -14,7 +14,7 @@ TYPE_CHECKING = const(False)
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _ANTIPASSBACK = ("hard", "soft", "off")
 _YEAR_MIN = const(527040)
-_REQUIRED = ("required",)
+_REQUIRED = object()
 _CODES = const(16)
 
 PLACES = ("waiting_room", "desk", "passport_lockers", "exit_desk")
@@ -156,13 +156,12 @@ def _name(field, value, longest=12, marks="-_"):
 
 def _time(field, value):
     """Return the minutes of "HH:MM", 00:00 to 24:00."""
-    minutes = 1441
     if isinstance(value, str) and len(value) == 5 and value[2] == ":":
         if all("0" <= c <= "9" for c in value[:2] + value[3:]) and value[3] < "6":
             minutes = int(value[:2]) * 60 + int(value[3:])
-    if minutes > 1440:
-        _error(field, 'must be a time like "07:30"')
-    return minutes
+            if minutes <= 1440:
+                return minutes
+    raise ConfigError(field, 'must be a time like "07:30"')
 
 
 def _reset(field, value):

@@ -11,17 +11,17 @@ def _checksum(raw):
     total = 0xA55A
     for byte in raw[:6]:
         total = (total * 31 + byte) & 0xFFFF
-    return total
+    return struct.pack(">H", total)
 
 
 def pack(boots: int, is_trusted: bool) -> bytes:
     """Return the 8 bytes for `boots` (0..255) and whether the RTC shows trusted time."""
     raw = struct.pack(">2sBBBx", b"PT", 1, boots, int(is_trusted))
-    return raw + struct.pack(">H", _checksum(raw))
+    return raw + _checksum(raw)
 
 
 def unpack(raw: "bytes | bytearray") -> "tuple[int, bool]":
     """Return (boots, is_trusted); (0, False) for memory that was lost, damaged or never written."""
-    if len(raw) != 8 or raw[:3] != b"PT\x01" or struct.unpack(">H", raw[6:8])[0] != _checksum(raw):
+    if raw[:3] != b"PT\x01" or raw[6:] != _checksum(raw):
         return 0, False
     return raw[3], bool(raw[4] & 1)

@@ -672,6 +672,28 @@ def test_without_a_sensor_its_input_is_not_looked_at():
     assert t.name == "locked"
 
 
+def test_without_a_sensor_the_opening_is_of_no_card_any_more():
+    t = Turnstile(passage_sensor=False)
+    t.grant(1)
+    assert t.state.opening[:4] == ("in", None, 0, 0)
+
+
+# a card without a class: out, though it is on no list
+
+
+def test_a_card_without_a_class_has_its_passage():
+    for settings in ({}, {"passage_sensor": False}):
+        t = Turnstile(**settings)
+        effects = t.step("grant", "out", key(1), 0, 0, False) + t.passage("out")
+        assert effects == (("pulse", "out"), ("passage", "out", key(1), 0, 0)), settings
+
+
+def test_a_card_without_a_class_has_its_end():
+    t = Turnstile()
+    t.step("grant", "out", key(1), 0, 0, False)
+    assert t.after(5000) == (("no_passage", "out", key(1), 0, 0),)
+
+
 # a value
 
 

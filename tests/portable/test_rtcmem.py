@@ -20,3 +20,20 @@ def test_any_flipped_bit_is_noticed():
         damaged = bytearray(whole)
         damaged[i // 8] ^= 1 << i % 8
         assert rtcmem.unpack(damaged) == (0, False), i
+
+
+def with_checksum(raw):
+    n = 0xA55A
+    for byte in raw:
+        n = n * 31 + byte
+    return raw + bytes((n >> 8 & 255, n & 255))
+
+
+def test_the_layout_is_kept():
+    assert rtcmem.pack(2, True) == with_checksum(b"PT\x01\x02\x01\x00")
+
+
+def test_another_length_or_version_is_nothing_kept():
+    whole = rtcmem.pack(2, True)
+    for other in (whole[:7], whole + bytes(1), with_checksum(b"PT\x02\x02\x01\x00")):
+        assert rtcmem.unpack(other) == (0, False), other
