@@ -35,7 +35,7 @@ class Presence:
         self._classes = classes
         self._table = bytearray((capacity + 1) * _SIZE)  # the last entry stays empty: nobody's
         self._end = 0  # bytes of the table in use
-        self._inside = [0] * 16  # how many are inside, by class
+        self._inside = [0] * len(classes)  # how many are inside, by class
         self._pending = None  # (key, direction, cls, party, time) of the grant whose outcome is open
         self._reset = 0  # seconds since 2020 of the last `forget_all`
 
@@ -64,9 +64,9 @@ class Presence:
     def occupancy(self, except_key=None) -> int:
         """Return how many counted cards, `except_key` left out, are inside or entering."""
         n = int(self._is(self._entering(except_key, 0)[0], "counted"))
-        for cls in range(16):
+        for cls, inside in enumerate(self._inside):
             if self._is(cls, "counted"):
-                n += self._inside[cls]
+                n += inside
         flags = self._entry(self._find(except_key))[0]
         return n - (flags & _POSITION == _INSIDE and self._is(flags >> 4, "counted"))
 
@@ -163,7 +163,7 @@ class Presence:
         still = sum(self._inside)
         for at in range(_FLAGS, self._end, _SIZE):
             self._table[at] &= 0xF0 | _ENTERED
-        self._inside = [0] * 16
+        self._inside = [0] * len(self._classes)
         self._pending = None
         self._reset = now - _EPOCH
         return still
@@ -196,7 +196,7 @@ class Presence:
 
     def _find(self, key):
         """Return the offset of the entry of `key`; of nobody's (negative) if there is none."""
-        at = self._table.find(key) if key else -1
+        at = self._table.find(key) if key else -_SIZE
         while at >= 0 and at % _SIZE:
             at = self._table.find(key, at + 1)
         return at if at >= 0 else -_SIZE
@@ -211,11 +211,10 @@ class Presence:
             at = self._end
             self._end += _SIZE
         else:
-            oldest = 0
             for other in range(0, self._end, _SIZE):
                 flags, _, _, time = self._entry(other)
-                if flags & _POSITION != _INSIDE and (at < 0 or time < oldest):
-                    at, oldest = other, time
+                if flags & _POSITION != _INSIDE and (at < 0 or time < self._entry(at)[3]):
+                    at = other
             if at < 0:
                 return at
         self._table[at : at + _SIZE] = key + bytes(8)

@@ -6,6 +6,7 @@ from firmware import presence, records
 from firmware.presence import INSIDE, OUTSIDE, UNKNOWN, Presence
 
 T = EIGHT
+EPOCH = 1577836800  # 2020-01-01T00:00:00Z
 
 
 def make(capacity=512, **classes):
@@ -58,6 +59,28 @@ def test_the_zeros_of_unused_entries_are_nobody():
     p = make()
     p.confirm(key(1), "in", YELLOW, 1, T)
     assert p.position(bytes(8)) == UNKNOWN
+
+
+def test_a_key_of_equal_bytes_is_found_behind_one_more_of_them():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 1, T - T % 256 + 7)
+    p.confirm(b"\x07" * 8, "in", YELLOW, 2, T)
+    assert p.position(b"\x07" * 8) == INSIDE
+
+
+def test_times_begin_with_2020():
+    p = make()
+    assert p.remote(key(1), "in", YELLOW, 1, EPOCH, 2) == ""
+    assert p.position(key(1)) == UNKNOWN
+    p.remote(key(1), "in", YELLOW, 1, EPOCH + 1, 2)
+    assert p.position(key(1)) == INSIDE
+    assert p.visit_entered(key(1), 1, EPOCH + 1) and not p.visit_entered(key(1), 1, EPOCH + 2)
+    p.confirm(key(2), "out", YELLOW, 2, EPOCH - 1)  # a clock that knows nothing
+    assert p.position(key(2)) == OUTSIDE
+    p.remote(key(2), "in", YELLOW, 2, EPOCH + 1, 2)
+    assert p.position(key(2)) == INSIDE
+    p.confirm(key(3), "in", YELLOW, 3, EPOCH)
+    assert not p.visit_entered(key(3), 3, EPOCH + 1)
 
 
 # who entered in the visit
@@ -114,6 +137,24 @@ def test_occupancy_counts_counted_classes_inside():
     assert p.occupancy(key(1)) == 3
     p.confirm(key(0), "in", YELLOW, 0, T)  # again, without an exit
     assert p.occupancy() == 3
+
+
+def test_the_last_of_16_classes_counts_like_the_first():
+    p = make(last={"code": 15})
+    assert p.occupancy() == 0
+    p.confirm(key(1), "in", 15, 0, T)
+    assert p.occupancy() == 1
+    assert p.forget_all(T + 1) == 1
+    assert p.occupancy() == 0
+    p.confirm(key(1), "in", 15, 0, T + 2)
+    assert p.occupancy() == 1
+
+
+def test_occupancy_counts_who_is_entering_by_a_clock_that_has_just_begun():
+    p = make()
+    p.grant(key(1), BLUE, 1, "in", 1)
+    assert p.occupancy() == 1
+    assert p.companions(1) == 1
 
 
 def test_occupancy_counts_who_is_entering_once():
@@ -392,6 +433,25 @@ def test_those_known_need_no_place():
     assert len(list(p.inside())) == 0
 
 
+def test_the_oldest_is_evicted_wherever_it_stands():
+    for oldest in range(3):
+        p = make(capacity=3)
+        for n in range(3):
+            p.confirm(key(n), "out", YELLOW, n, T if n == oldest else T + 1 + n)
+        p.confirm(key(50), "in", YELLOW, 50, T + 9)
+        assert [p.position(key(n)) == UNKNOWN for n in range(3)] == [n == oldest for n in range(3)]
+
+
+def test_what_is_forgotten_in_a_full_table_leaves_no_trace():
+    p = make(capacity=2)
+    p.confirm(key(1), "in", YELLOW, 1, T)
+    p.confirm(key(2), "in", YELLOW, 2, T)
+    p.forget(key(3), T + 100)
+    p.confirm(key(1), "out", YELLOW, 1, T + 20)
+    assert p.remote(key(4), "in", YELLOW, 4, T + 50, 2) == ""
+    assert p.position(key(4)) == INSIDE
+
+
 # other gates
 
 
@@ -588,6 +648,15 @@ def test_a_replay_takes_passages_of_other_gates():
     assert p.position(key(2)) == OUTSIDE
     assert p.remote(key(1), "in", YELLOW, 1, T + 1, 2) == ""
     assert p.remote(key(1), "in", YELLOW, 1, T + 2, 1) == "double_entry"
+
+
+def test_a_replay_takes_earlier_exits_at_other_gates():
+    p = replayed(
+        (event("passage", 1, 1, T + 10), ""),
+        (event("remote", 1, 2 << 4 | 2, T + 5), ""),
+    )
+    assert p.position(key(1)) == INSIDE
+    assert p.remote(key(1), "in", YELLOW, 1, T + 1, 3) == ""
 
 
 # the daily reset
