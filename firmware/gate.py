@@ -57,6 +57,9 @@ class Gate:
         self._due_ms = None  # when the lane wants a tick
         self._reset_at = 0
         self._lost = 0  # journal records whose loss was alarmed
+        self._mode = 0  # index into policy.MODES, as the office set it last
+        self.command_nonce = bytes(8)  # of the office's command that was carried out last
+        self.session = None  # sync.Session, where there is a link
 
     # Boot
 
@@ -85,14 +88,14 @@ class Gate:
         self._repeats = (Repeats(self.site.repeat_s), Repeats(self.site.repeat_s))
         fire = bool(self.hardware.fire.is_active)
         self.lane, effects = lane.initial(
-            "out_of_service" if self.fault else MODES[0],
+            "out_of_service" if self.fault else MODES[self._mode],
             fire,
             self.clock.uptime_ms(),
             *[self.site.passage_sensor and bool(sensor.is_active) for sensor in self.hardware.sensors],
             *[("sensor_stuck", direction) in self.alarms for direction in (1, 2)],
         )
         self._due_ms = lane.deadline(self.lane)
-        self._record("boot", reason=self.hardware.reset_cause)
+        self.record("boot", reason=self.hardware.reset_cause)
         if ("fire", 0) in self.alarms and not fire:
             self._forget_all()  # it ended while there was no power
         for kind, is_on in (("fire", fire), ("tamper", bool(self.hardware.tamper.is_active))):
@@ -130,6 +133,11 @@ class Gate:
                 self.alarms.pop((ALARMS[event.reason], event.direction & 15), None)
             elif event.type == "reset" and not any(event.key):
                 self._reset_at = event.time
+            elif event.type == "mode":
+                self._mode = event.reason
+                self.command_nonce = event.key
+            elif event.type == "command":
+                self.command_nonce = event.key
             self.presence.replay(event, REASONS[event.reason] if event.reason < len(REASONS) else "")
         self.presence.settle(self.clock.now())
 
@@ -148,29 +156,40 @@ class Gate:
 
         A snapshot in service goes through `list.receive` instead, and `work` takes it piece by piece.
         """
+        assert self.list  # costs nothing on the board: compiled away
         return self._on_list(self.list.load, stream)
 
     def _on_list(self, act, argument):
         """Let the list change by `act(argument)`, journal what came of it, and return what it returned."""
         credentials = self.list
+        assert credentials
         seq = credentials.seq
         done = False
         try:
             done = act(argument)
         except BundleError as error:
-            sys.print_exception(error)
-            self._record("bundle_rejected")
-            self.alarm_once("bundle_rejected")
+            self.bundle_rejected(error)
         except StoreError as error:
             sys.print_exception(error)
             self.alarm_once("fault")
         if credentials.seq != seq:
-            self._record("list_applied", key=credentials.seq.to_bytes(8, "big"))
-            self.clock.raise_floor(credentials.issued)
-            self.end_alarm("bundle_rejected")
+            self.list_applied()
         if not credentials.busy:
             _release("slots")
         return done
+
+    def list_applied(self) -> None:
+        """Journal that another list is in force."""
+        assert self.list
+        self.record("list_applied", key=self.list.seq.to_bytes(8, "big"))
+        self.clock.raise_floor(self.list.issued)
+        self.end_alarm("bundle_rejected")
+
+    def bundle_rejected(self, error) -> None:
+        """Journal and alarm a list that was not what it should be; the last good one stays."""
+        sys.print_exception(error)
+        self.record("bundle_rejected")
+        self.alarm_once("bundle_rejected")
 
     # Cards
 
@@ -218,7 +237,7 @@ class Gate:
             bool(self.list and self.list.valid),
             self.list.expires if self.list else 0,
             lane.is_fault(self.lane),
-            False,
+            self.session is None or not self.session.connected,
         )
         try:
             decision = policy.error(direction) if self.fault else policy.decide(self.site, tap, self.presence)
@@ -243,7 +262,7 @@ class Gate:
             rule = self.site.classes[cls]
             slow = credential.slow or bool(rule and rule.slow)
         self._repeats[reader].note(key, decision, now_ms)
-        if not self._record(
+        if not self.record(
             "grant" if decision.allow else "deny",
             reader + 1,
             REASONS.index(decision.reason),
@@ -325,7 +344,7 @@ class Gate:
                 self._moved(*effect)
 
     def _moved(self, kind, direction, key, cls, party):
-        self._record(kind, DIRECTIONS.index(direction), 0, cls, key, party)
+        self.record(kind, DIRECTIONS.index(direction), 0, cls, key, party)
         if key is None or kind == "override":
             return
         if kind == "no_passage":
@@ -340,7 +359,7 @@ class Gate:
     def alarm(self, kind: str, direction: int = 0, cls: int = 0, key=None, party: int = 0) -> None:
         """Raise an alarm: journalled each time its cause occurs; it stays on until it ends."""
         self.alarms[kind, direction] = True
-        self._record("alarm", direction, ALARMS.index(kind), cls, key, party)
+        self.record("alarm", direction, ALARMS.index(kind), cls, key, party)
 
     def alarm_once(self, kind: str, direction: int = 0) -> None:
         """Raise an alarm unless it is on: for causes that are looked at again and again."""
@@ -350,13 +369,15 @@ class Gate:
     def end_alarm(self, kind: str, direction: int = 0) -> None:
         """End an alarm whose cause has gone; nothing if it was not on."""
         if self.alarms.pop((kind, direction), None):
-            self._record("alarm_end", direction, ALARMS.index(kind))
+            self.record("alarm_end", direction, ALARMS.index(kind))
 
-    def _record(self, kind, direction=0, reason=0, cls=0, key=None, party=0, unauthenticated=False):
-        """Append to the journal; return whether it could be written."""
+    def record(
+        self, kind, direction=0, reason=0, cls=0, key=None, party=0, unauthenticated=False, unix=0
+    ) -> bool:
+        """Append to the journal, as of now or of the Unix time `unix`; return whether it could be written."""
         if self.journal is None:
             return bool(self.fault)  # without a key there is no journal, and the fault says so
-        now_ms = self.clock.now_ms()
+        now_ms = unix * 1000 or self.clock.now_ms()
         try:
             self.journal.append(
                 kind,
@@ -378,7 +399,7 @@ class Gate:
 
     def _forget_all(self):
         still = self.presence.forget_all(self.clock.now())
-        self._record("reset", party=still)
+        self.record("reset", party=still)
         self._reset_at = self.clock.now()
         return still
 

@@ -143,6 +143,10 @@ class Presence:
                 return "double_entry"
         return ""
 
+    def confirmed_at(self, key) -> int:
+        """Return when `key` was last confirmed, or its position became unknown; the start of 2020: never."""
+        return self._entry(self._find(key))[3] + _EPOCH
+
     def forget(self, key, now: int, visit_over: bool = False) -> None:
         """Make the position of `key` unknown; what other gates confirmed before `now` no longer counts for
         it.

@@ -48,6 +48,7 @@ TYPES = (
     "clock",
     "fault",
     "reclaim",
+    "command",
 )
 
 # key: 8 bytes. cls: code 0..15. tier: index into TIERS. from_min: minutes since 2020-01-01 UTC (24 bits).

@@ -5,7 +5,7 @@ over in one object; it decides nothing.
 """
 
 import esp32
-from machine import RTC, SPI, WDT, Pin, reset_cause
+from machine import RTC, SPI, WDT, Pin, reset, reset_cause
 from micropython import const
 
 from .cards.iso14443a import Scanner
@@ -46,6 +46,7 @@ class Hardware:
         self.rtc = RTC()
         self.make_watchdog = lambda timeout_ms: WDT(timeout=timeout_ms)
         self.reset_cause = reset_cause()
+        self.reset = reset
 
     def partition(self, label: str):
         """Return the data partition `label`. Raises ConfigError if the partition table has none."""

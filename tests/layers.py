@@ -49,7 +49,8 @@ FIRMWARE = {
     ("health", "link"): ((*_SERVICES, "clock", "sync"), _HARD),
     ("wiring",): ((*_SERVICES, "drivers.*", "cards.*"), _HARD),
     ("gate",): (_STORES, _SOFT),
-    ("app",): ((*_STORES, "gate", "health", "sync", "link", "wiring", "drivers.*", "cards.*"), _HARD),
+    ("orders",): (_SERVICES, ()),
+    ("app",): ((*_STORES, "gate", "orders", "health", "sync", "link", "wiring", "drivers.*", "cards.*"), _HARD),
     ("main",): (("app", "wiring"), (*_HARD, "board")),
 }
 

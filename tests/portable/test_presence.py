@@ -674,3 +674,14 @@ def test_the_last_reset_follows_the_setting_and_the_time_zone():
     assert presence.last_reset(8 * 60, 420, EIGHT - 1) == EIGHT - DAY
     assert presence.last_reset(20 * 60, -300, EIGHT) == EIGHT
     assert presence.last_reset(None, 420, EIGHT) is None
+
+
+def test_the_newest_confirmed_passage_has_its_time():
+    p = make()
+    assert p.confirmed_at(key(1)) < T
+    p.confirm(key(1), "in", YELLOW, 1, T)
+    assert p.confirmed_at(key(1)) == T
+    p.remote(key(1), "out", YELLOW, 1, T + 5, 2)
+    assert p.confirmed_at(key(1)) == T + 5
+    p.forget(key(1), T + 9)
+    assert p.confirmed_at(key(1)) == T + 9 and p.confirmed_at(key(2)) < T

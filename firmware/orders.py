@@ -1,0 +1,78 @@
+"""What the office says to a gate, carried out: time, commands, passages at other gates, cards issued or lost.
+
+Owns how each of these is journalled, so that a restart knows it too. It is what sync.Session works on; loaded
+only where there is a link. It trusts its caller: the session has checked every MAC and nonce.
+"""
+
+from .policy import DIRECTIONS, IN, MODES, OUT
+
+COMMANDS = ("", "open", "identify", "reboot")  # index = code in `command` records; append only
+
+
+class Orders:
+    """The office's side of one gate.Gate; the attributes and methods that sync.Session names. None raises."""
+
+    def __init__(self, gate):
+        self._gate = gate
+        self.list = gate.list
+        self.journal = gate.journal
+        self.clock = gate.clock
+
+    @property
+    def command_nonce(self) -> bytes:
+        """Return the 8 bytes of the last command that was carried out, over restarts; zeros for none."""
+        return self._gate.command_nonce
+
+    def office_time(self, unix_ms: int) -> None:
+        """Take the office's time; a step back of more than 120 s is refused and alarmed."""
+        if self.clock.set(unix_ms):
+            self._gate.end_alarm("clock")
+        else:
+            self._gate.alarm_once("clock")
+
+    def command(self, nonce: bytes, name: str, argument: str) -> bool:
+        """Carry out `mode` (policy.MODES), `open` ("in", "out"), `identify`, `reboot`; False for others."""
+        gate = self._gate
+        if name == "mode" and argument in MODES:
+            gate.command_nonce = nonce
+            gate.record("mode", 0, MODES.index(argument), 0, nonce)
+            gate.lane_event(("mode", argument))
+            return True
+        if name not in COMMANDS or (name == "open" and argument not in (IN, OUT)):
+            return False
+        gate.command_nonce = nonce
+        direction = DIRECTIONS.index(argument) if name == "open" else 0
+        gate.record("command", direction, COMMANDS.index(name), 0, nonce)
+        if direction:
+            gate.lane_event(("guard", argument))
+        elif name == "identify":
+            gate.hardware.feedback.show("call_guard")
+        else:
+            gate.hardware.reset()
+        return True
+
+    def remote(self, key: bytes, direction: str, cls: int, party: int, unix: int, number: int) -> None:
+        """Learn of a passage confirmed at gate `number` of the site (0: here, before a restart) at `unix`."""
+        gate = self._gate
+        is_news = unix > gate.presence.confirmed_at(key)
+        alarm = gate.presence.remote(key, direction, cls, party, unix, number)
+        if is_news:
+            code = DIRECTIONS.index(direction) | min(number, 15) << 4
+            gate.record("remote", code, 0, cls, key, party, unix)
+        if alarm:
+            gate.alarm(alarm, 0, cls, key, party) if is_news else gate.alarm_once(alarm)
+
+    def forget(self, key: bytes, unix: int) -> None:
+        """The card was issued, returned or lost at `unix`: its position is unknown, its visit over."""
+        gate = self._gate
+        if gate.presence.confirmed_at(key) <= unix:
+            gate.presence.forget(key, unix, True)
+            gate.record("reset", key=key)
+
+    def list_changed(self, kind: str, seq: int) -> None:
+        """A list of the office is in force: `kind` "snapshot" or "delta"."""
+        self._gate.list_applied()
+
+    def bundle_rejected(self, error: Exception) -> None:
+        """A list of the office was not what it should be."""
+        self._gate.bundle_rejected(error)
