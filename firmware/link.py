@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _TICK_MS = const(50)
-_ATTEMPT_MS = const(4500)  # for all up to CONNACK, so that attempts start 5 s apart at most
-_LOOKUP_MS = const(1000)  # then the address of last time must do
+_ATTEMPT_MS = const(4000)  # for all up to CONNACK, so that attempts start 5 s apart at most
+_LOOKUP_MS = const(500)  # then the address of last time must do
 _FIRST_DELAY_MS = const(500)
 _LAST_DELAY_MS = const(5000)
 _PAUSE_MS = const(250)
@@ -85,6 +85,7 @@ class Link:
         self._is_quiet = is_quiet
         self._topic = "pinter/1/" + self._name + "/"
         self._address = self._socket = self._reader = None
+        self._stage = _CONNECTING
         self._found = (None,)  # what the thread found; empty while it looks
 
     async def run(self, beat) -> None:
@@ -108,11 +109,9 @@ class Link:
                 why = str(error)
             except OSError as error:
                 why = "network error %s" % error.errno
-            finally:
-                was_open = self._stage == _OPEN
-                self._close()
-            if was_open:
+            if self._stage == _OPEN:
                 delay_ms = _FIRST_DELAY_MS
+            self._close()
             self._on_status(why)
             # The microseconds of a failure are random enough to keep many gates from coming at once.
             jitter = time.ticks_us() % 256  # pyright: ignore[reportOperatorIssue]
@@ -128,7 +127,7 @@ class Link:
     # Getting there
 
     def _start(self):
-        self._stage = _CONNECTING
+        self._close()  # what a fault that was not the network's has left
         self._error = None
         self._decoder = mqtt.Decoder(_PACKET_SIZE)
         self._ids = mqtt.PacketIds()
@@ -216,6 +215,7 @@ class Link:
                 self._send(mqtt.puback(packet[3]))
         elif kind == mqtt.PUBACK:
             self._ids.release(packet[1])
+            self._stuck = self._heard
         elif kind == mqtt.PINGRESP:
             self._pinged = False
         elif kind == mqtt.CONNACK and self._stage == _CONNECTING and not packet[1]:

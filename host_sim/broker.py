@@ -49,6 +49,7 @@ class Broker:
         self.retained: dict[str, bytes] = {}
         self.listeners: list[Callable[[str, bytes], None]] = []  # told of everything that boards publish
         self.silent = False
+        self._reading = True
         self.code = 0
         self.received = 0  # PUBLISH of boards
         self.connects = 0
@@ -69,7 +70,8 @@ class Broker:
         self._network.services[self._address] = self
 
     def read(self, reading: bool) -> None:
-        """Read what boards send, or leave it where it is."""
+        """Read what boards send, or leave it where it is; new connections too."""
+        self._reading = reading
         for connection in self._clients:
             connection.read(reading)
 
@@ -91,6 +93,7 @@ class Broker:
     def accept(self, connection: Connection) -> None:
         """A board has connected."""
         self._clients[connection] = _Client(connection)
+        connection.read(self._reading)
 
     def data(self, connection: Connection, data: bytes) -> None:
         """Bytes of a board have come."""

@@ -1,7 +1,5 @@
 """Stands in for `tls`: a handshake costs its time, and what follows travels as it is."""
 
-import _world
-
 PROTOCOL_TLS_CLIENT = 0
 CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED = 0, 1, 2
 _CERTIFICATE_US = 1000000
@@ -22,5 +20,5 @@ class SSLContext:
         pass
 
     def wrap_socket(self, sock, server_side=False, do_handshake_on_connect=True, server_hostname=None):
-        _world.spend(_CERTIFICATE_US if self.psk_key is None else _PSK_US)
+        sock.handshake_us = _CERTIFICATE_US if self.psk_key is None else _PSK_US
         return sock

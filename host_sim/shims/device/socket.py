@@ -17,18 +17,19 @@ class socket:
 
     def __init__(self, af=AF_INET, type=SOCK_STREAM, proto=0):
         self._handle = None
+        self.handshake_us = 0  # what the first write costs: see _tls
 
     def setblocking(self, flag):
         if flag:
-            raise OSError(errno.EINVAL)
+            raise OSError(errno.EINVAL, "blocking")
 
     def connect(self, address):
         host, port = address
         answer = _world.ask(_ops.SOCKET_CONNECT, struct.pack("<H", port) + host.encode())
         if not answer:
-            raise OSError(errno.ENOMEM)
+            raise OSError(errno.ENOMEM, "no socket left")
         self._handle = answer[0]
-        raise OSError(errno.EINPROGRESS)
+        raise OSError(errno.EINPROGRESS, "connecting")
 
     def ready_bits(self, readable, writable):
         """Return the bits of this socket in `_world.ready`."""
@@ -38,12 +39,12 @@ class socket:
 
     def _ask(self, op, payload):
         if self._handle is None:
-            raise OSError(errno.ENOTCONN)
+            raise OSError(errno.ENOTCONN, "not connected")
         answer = _world.ask(op, bytes((self._handle,)) + payload)
         if answer[0] == _ops.SOCKET_AGAIN:
             return None
         if answer[0]:
-            raise OSError(answer[0])
+            raise OSError(answer[0], "connection lost")
         return answer
 
     def read(self, n=-1):
@@ -61,7 +62,11 @@ class socket:
 
     def write(self, data):
         answer = self._ask(_ops.SOCKET_SEND, bytes(data[:_CHUNK]))
-        return None if answer is None else answer[1] | answer[2] << 8
+        if answer is None:
+            return None
+        _world.spend(self.handshake_us)
+        self.handshake_us = 0
+        return answer[1] | answer[2] << 8
 
     send = write
 
@@ -77,5 +82,5 @@ def getaddrinfo(host, port, af=0, type=0, proto=0, flags=0):
     delay_us = struct.unpack("<I", answer[:4])[0]
     _threads.block(delay_us)
     if len(answer) == 4:
-        raise OSError(_NO_NAME)
+        raise OSError(_NO_NAME, "no such name")
     return [(AF_INET, SOCK_STREAM, 0, "", (bytes(answer[4:]).decode(), port))]
