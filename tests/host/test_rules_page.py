@@ -13,6 +13,7 @@ def test_the_page_is_what_the_tables_give():
 def test_every_alarm_and_setting_is_explained():
     assert sorted(rules_page.ALARM_CAUSES) == sorted(policy.ALARMS[1:])
     assert sorted(rules_page.SITE_MEANINGS) == sorted(row[0] for row in config.KEYS)
+    assert sorted(rules_page.NETWORK_MEANINGS) == sorted(row[0] for row in config.NETWORK_KEYS)
 
 
 def test_alarms_without_a_cause_of_their_own_come_from_decisions():

@@ -412,10 +412,10 @@ def check_order(order, right, error_of):
 
 
 def test_errors_come_in_the_order_of_the_keys():
-    right = {key: None for key in SITE_ORDER}
+    right = dict.fromkeys(SITE_ORDER)
     right.update(GATE)
     check_order(SITE_ORDER, right, error)
-    right = {key: None for key in NETWORK_ORDER}
+    right = dict.fromkeys(NETWORK_ORDER)
     right.update(BROKER)
 
     def of_network(obj):
@@ -428,7 +428,7 @@ def test_errors_come_in_the_order_of_the_keys():
         text = wrong(classes={"green": obj})
         return text and text[len("classes.green.") :]
 
-    check_order(CLASS_ORDER, {key: None for key in CLASS_ORDER}, of_class)
+    check_order(CLASS_ORDER, dict.fromkeys(CLASS_ORDER), of_class)
 
     def of_classes(obj):
         text = wrong(classes=obj)

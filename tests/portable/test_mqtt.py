@@ -72,6 +72,7 @@ def test_publish_is_the_packet_of_the_standard():
 
 def test_subscribe_puback_ping_and_disconnect_are_the_packets_of_the_standard():
     assert mqtt.subscribe(10, "c/d", 1) == b"\x82\x08\x00\x0a\x00\x03c/d\x01"
+    assert mqtt.subscribe(10, "c/d") == b"\x82\x08\x00\x0a\x00\x03c/d\x00"
     assert mqtt.puback(0x1234) == b"\x40\x02\x12\x34"
     assert (mqtt.PINGREQ, mqtt.DISCONNECT) == (b"\xc0\x00", b"\xe0\x00")
 
@@ -106,6 +107,12 @@ def test_a_message_is_read_with_its_topic_payload_identifier_and_retain():
     kind, topic, payload, packet_id, retain = read(mqtt.publish("a/b", b""))
     assert (kind, topic, bytes(payload), packet_id, retain) == (mqtt.PUBLISH, b"a/b", b"", 0, 0)
     assert read(mqtt.publish("a", b"", 7, False, True))[3] == 7
+    assert read(mqtt.publish("a", b"", 0, True))[3:] == (0, 1)
+
+
+def test_a_topic_may_be_longer_than_255_bytes():
+    topic = b"a/" * 150
+    assert read(mqtt.publish(topic, b"x", 1)) == (mqtt.PUBLISH, topic, b"x", 1, 0)
 
 
 def test_a_stream_is_cut_into_the_same_packets_however_it_comes():
@@ -144,6 +151,10 @@ def test_malformed_messages_are_refused():
         b"\x32\x02\xff\xff",
     ):
         refused(read, body)
+
+
+def test_a_refusal_names_the_packet():
+    assert refused(read, b"\xc0\x00") == "packet c0 of 0 bytes"
 
 
 def test_what_no_server_sends_is_refused():

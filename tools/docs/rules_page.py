@@ -128,6 +128,14 @@ SITE_MEANINGS = {
     "rtc": "a battery-backed clock is fitted",
     "poll_ms": "how often a reader looks for cards",
     "positions_max": "cards whose position is kept",
+    "network": "how the office is reached, an object; null = the gate stands alone",
+}
+
+NETWORK_MEANINGS = {
+    "broker": "name or address of the office's broker",
+    "port": "null = 8883, without TLS 1883",
+    "tls": "how the connection is protected",
+    "keepalive_s": "how often a silent connection shows that it lives",
 }
 
 PLACE_MEANING = 'how the site calls it: a text, or {"id": ..., "en": ...}'
@@ -209,16 +217,22 @@ def settings() -> str:
     """Return the table of the keys of a config."""
     rows = []
     keys = cast("tuple[tuple[Any, ...], ...]", config.KEYS)
-    for key, default, _, *limits in keys:
+    network = cast("tuple[tuple[Any, ...], ...]", config.NETWORK_KEYS)
+    meanings = SITE_MEANINGS | {"network." + key: NETWORK_MEANINGS[key] for key in NETWORK_MEANINGS}
+    for key, default, _, *limits in (*keys, *(("network." + row[0], *row[1:]) for row in network)):
         given = "required" if default is config.KEYS[0][1] else shown(default)
         if key == "min_tier":
             given, limits = records.TIERS[default], [", ".join(records.TIERS)]
         elif key == "presence_reset":
             given = '"%02d:%02d"' % divmod(default, 60)
         bounds = "%s to %s" % tuple(limits) if len(limits) == 2 else shown(limits[0]) if limits else ""
-        if key == "board":
+        if key == "network.tls":
+            bounds = ", ".join(limits[0])
+        elif key == "network.broker":
+            bounds = "up to %d characters" % limits[0]
+        elif key == "board":
             bounds = "up to %s characters" % bounds
-        rows.append((code(key), given, bounds, SITE_MEANINGS[key]))
+        rows.append((code(key), given, bounds, meanings[key]))
     for place, names in messages.PLACES.items():
         rows.append((code(place), " / ".join(names), "up to 40 characters", PLACE_MEANING))
     return table(("key", "default", "limits", "meaning"), rows)
