@@ -125,9 +125,9 @@ class App:
         turn = pieces = 0
         while True:
             beat()
+            await asyncio.sleep_ms(_PIECE_MS)
             pieces += 1
             if self._gate.work() and pieces < _PIECES:
-                await asyncio.sleep_ms(_PIECE_MS)
                 continue
             pieces = 0
             await asyncio.sleep_ms(_HOUSEKEEPING_MS)
