@@ -138,7 +138,7 @@ def pack_event_into(buf, event: "Event", off: int = 0) -> None:
         direction,
         reason,
         cls,
-        key or bytes(8),
+        key or b"",
         party,
     )
 

@@ -172,6 +172,10 @@ def test_a_name_that_is_too_long_for_the_display_stays_off_it():
     assert t.sentence == "Jadwal Anda sudah lewat. Silakan ke Ruang Tiga Bel."
 
 
+def test_a_name_may_be_one_letter():
+    assert text("gate_closed", "green", places={"passport_lockers": ("L", "L")}).line2 == "L"
+
+
 def test_a_reason_that_is_none_has_no_text():
     for reason in ("", "maybe"):
         try:
