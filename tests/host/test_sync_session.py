@@ -303,6 +303,12 @@ def test_commands_are_carried_out_in_the_order_in_which_they_were_given():
     assert world.gates["A"].commands == given
 
 
+@pytest.mark.parametrize("words", [("mode", "lock down"), ("möde", ""), ("mode", "x" * 200)])
+def test_a_command_is_two_plain_words(words):
+    with pytest.raises(ValueError, match="two words of ASCII"):
+        world_with().office.command("A", *words, START)
+
+
 # Positions
 
 

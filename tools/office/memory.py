@@ -106,7 +106,12 @@ class MemoryOffice:
         self.issued, self.expires = min(self.issued, int(now_s) - 1), int(now_s)
 
     def command(self, gate: str, name: str, argument: str, now_s: float) -> bytes:
-        """Order a command for a gate; return its nonce. Raises KeyError for a gate that does not exist."""
+        """Order a command for a gate; return its nonce.
+
+        Raises KeyError for a gate that does not exist, ValueError for words that no command has.
+        """
+        if not (name + argument).isascii() or " " in name + argument or len(name + argument) > 200:
+            raise ValueError("a command is two words of ASCII")
         self._nonce = max(self._nonce + 1, int(now_s) << 32)
         nonce = self._nonce.to_bytes(8, "big")
         self._gates[gate].commands.append(Command(nonce, name, argument, int(now_s) + COMMAND_S))
@@ -170,7 +175,7 @@ class MemoryOffice:
         of = self._gates[gate]
         if seq < of.confirmed:
             self.alarm(gate, "list_rolled_back", f"has list {seq}, had {of.confirmed}")
-        if seq > self._seq:
+        if self._seq < seq < 0xFFFFFFFF:
             self.alarm(gate, "office_rolled_back", f"has list {seq}, the office {self._seq}")
             self._live(now_s)
             self._seq = self._floor = seq + 1

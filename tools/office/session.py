@@ -33,6 +33,7 @@ _AGAIN_S = 0.7  # without progress: send again
 _CONTACT_S = 10
 _POLL_S = 1.0
 _REFUSED = 0xFFFFFFFF
+_LAST = 0xFFFFFFFF  # numbers of records and lists stay below
 _HAVE_FIELDS = struct.Struct(">IIIIBI4sII8s")
 
 
@@ -315,11 +316,12 @@ class GateSession:
             self._office.alarm(self._gate, kind, text)
 
     def _events(self, body: bytes) -> None:
-        if self.report is None or body[:4] != self.report.journal_id or (len(body) - 8) % _EVENT:
-            self.rejected += 1
-            return
         first = int.from_bytes(body[4:8], "big")
         raws = [body[at : at + _EVENT] for at in range(8, len(body), _EVENT)]
+        is_ours = self.report is not None and body[:4] == self.report.journal_id
+        if not is_ours or len(raws[-1]) != _EVENT or not 0 < first <= _LAST - len(raws):
+            self.rejected += 1
+            return
         self._office.take_events(self._gate, body[:4], first, raws)
         self._publish()
 
