@@ -217,7 +217,7 @@ class IsoDep:
         frames = self._frames
         tx = frames.tx
         rx = frames.rx
-        first, second, whole = tx[0], tx[1], count  # the head of the block is overwritten by control blocks
+        first, whole = tx[0], count  # the head of the block is overwritten by control blocks
         repair = _ACK if first & _R_FIXED == _ACK else _NAK  # rules 5 and 4
         wait_us = self._wait_us
         errors = 0
@@ -243,7 +243,6 @@ class IsoDep:
                 if got != 1 or repair != _NAK or pcb != _ACK | self._block ^ 1:
                     raise CardProtocolError("block 0x%02x, %d bytes, answers 0x%02x" % (pcb, got, tx[0]))
                 tx[0] = first  # rule 6: the card has not got our block
-                tx[1] = second
                 count = whole
                 error = CardProtocolError("the card refuses block 0x%02x" % first)
             except CardError as e:

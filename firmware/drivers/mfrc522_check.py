@@ -29,7 +29,6 @@ _SOFT_RESET = const(0x0F)
 _POWER_DOWN = const(0x10)
 _FLUSH = const(0x80)
 _SELF_TEST_ON = const(0x09)
-_SELF_TEST_OFF = const(0x40)
 _SIZE = const(64)  # of the FIFO
 _BUFFER_SIZE = const(25)  # DS 10.3.1.2
 _TRIES = const(25)  # ms
@@ -100,7 +99,7 @@ def _echo(chip):
 
 
 def _self_test(chip, version):
-    """Run the digital self-test by the steps of DS 16.1.1."""
+    """Run the digital self-test by the steps of DS 16.1.1; afterwards the chip wants a reset."""
     chip._write(_COMMAND, _SOFT_RESET)
     for _ in range(_TRIES):
         sleep_us(1000)
@@ -120,7 +119,6 @@ def _self_test(chip, version):
         return "self-test", WARNING, "does not end"
     chip._write(_COMMAND, _IDLE)
     result = bytes([chip.read(_FIFO_DATA) for _ in range(_SIZE)])
-    chip._write(_AUTO_TEST, _SELF_TEST_OFF)
     if version not in _RESULTS:
         return "self-test", WARNING, "no reference for this version"
     if result != _RESULTS[version]:

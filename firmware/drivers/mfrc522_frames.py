@@ -84,12 +84,9 @@ class Frames:
         write = chip._write
         self._set_timer(min(wait_us // _TICK_US + 1, _TICKS_MAX))
         if chip._dirty:
-            if chip._framing:
-                chip._framing = 0
-                write(_BIT_FRAMING, 0)
             write(_COMMAND, _TRANSCEIVE)
             write(_FIFO_LEVEL, _FLUSH)
-        chip._framing = 0
+        chip._framing = 0  # as of StartSend below; whoever has selected a card has left it so
         chip._dirty = True
         mode = _CRC | self._send_rate << 4
         if chip._tx_crc != mode:

@@ -1,7 +1,8 @@
 """A card that speaks ISO/IEC 14443-4: RATS, PPS, blocks, chaining, waiting time extension, DESELECT.
 
 Owns the card's side of the protocol, written from the standard and sharing nothing with the firmware, and the
-faults that a test may ask of a card. What an APDU means is the affair of the application that it carries.
+faults that a test may ask of a card. What an APDU means is the affair of the application that it carries. The
+card hears blocks with its CID, but its answers never carry one.
 
 "P4" = ISO/IEC 14443-4; rules of P4 7.5.4 and 7.5.5 are called by their numbers and letters.
 """

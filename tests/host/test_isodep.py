@@ -184,18 +184,14 @@ def test_a_card_without_the_protocol_is_a_timeout_and_stays_in_the_field():
     settles(rig)
 
 
-def test_two_cards_that_answer_at_once_are_a_typed_error():
-    rig = at_reader(IsoDepCard(UID, lambda command: b"one"))
-    link = rig.iso_dep()
-    link.connect()
-    twin = IsoDepCard(UID, lambda command: b"two")
-    rig.field.enter(twin)
-    rig.rest()
-    twin.state, twin._may_pps = State.PROTOCOL, False
-    twin.speed_to_card = twin.speed_from_card = 3
-    with pytest.raises(rig.errors.CardError):
-        link.transceive(b"x")
-    link.close()
+def test_two_cards_that_answer_at_once_are_a_collision():
+    rig = Rig()
+    rig.driver.start()
+    for answer in (b"one", b"two"):  # with the same UID they are one card to anticollision
+        rig.field.enter(IsoDepCard(UID, lambda command, answer=answer: answer))
+    rig.poll()
+    rig.scanner.select(UID)
+    assert type(outcome(rig, b"x")).__name__ == "CardCollision"
 
 
 def test_the_irq_pin_ends_the_wait_without_looking_at_the_status():

@@ -52,6 +52,12 @@ def test_a_clone_that_claims_nxps_version_is_found_by_the_self_test():
     assert rows["self-test"] == (WARNING, "not the result of this version: a clone, or a damaged chip")
 
 
+def test_the_self_test_begins_with_a_clean_buffer():
+    rig = started()
+    rig.chip.transfer(b"\x02\x02")  # Generate RandomID leaves ten bytes there
+    assert check(rig)["self-test"][0] == OK
+
+
 def test_a_self_test_that_does_not_end_is_a_warning(monkeypatch):
     monkeypatch.setattr("host_sim.chips.mfrc522.SELF_TEST_US", 10_000_000)
     rows = check(started())

@@ -110,9 +110,11 @@ def test_more_time_is_granted_for_one_block():
 
 
 def test_a_lost_grant_of_time_is_repaired():
-    frames, link = connected(b"\xf2\x01", None, b"\xf2\x01", b"\x02a")
+    frames, link = connected(b"\xf2\x02", None, b"\xf2\x02", b"\x02a")
     assert link.transceive(b"1") == b"a"
-    assert frames.sent == [b"\x021", b"\xf2\x01", b"\xb2", b"\xf2\x01"]
+    assert frames.sent == [b"\x021", b"\xf2\x02", b"\xb2", b"\xf2\x02"]
+    first, longer, again, longer_again = frames.waits
+    assert first == again and longer == longer_again == 2 * first
 
 
 def test_repairs_come_to_an_end():
