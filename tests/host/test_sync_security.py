@@ -1,0 +1,43 @@
+"""docs/security.md: every threat has tests, and they exist."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "security.md").read_text()
+THREATS = re.search(r"^## Threats\n(.*?)^## ", TEXT, re.M | re.S)
+
+
+def rows() -> list[str]:
+    assert THREATS, "docs/security.md has no section Threats"
+    return [line for line in THREATS[1].splitlines() if line.startswith("| ")][1:]
+
+
+def test_every_threat_names_at_least_one_test():
+    assert len(rows()) > 15
+    for row in rows():
+        assert re.findall(r"`test_\w+`", row.split("|")[3]), row
+
+
+def test_every_test_that_is_named_exists():
+    there = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        there |= set(re.findall(r"^def (test_\w+)\(", path.read_text(), re.M))
+    named = set(re.findall(r"`(test_\w+)`", TEXT))
+    assert named <= there, named - there
+    assert len(named) > 30
+
+
+def test_each_way_to_fake_a_frame_is_among_the_threats():
+    text = " ".join(rows())
+    for word in (
+        "made up",
+        "sent again",
+        "own frames",
+        "another gate",
+        "another site",
+        "cut",
+        "longer",
+        "set back",
+    ):
+        assert word in text, word
