@@ -8,6 +8,7 @@ alarm kept silent or the setting left at its default.
 
 import dataclasses
 import functools
+import json
 import pathlib
 import re
 
@@ -91,6 +92,7 @@ RULES = {
         "lane_busy_card_that_stays_is_judged_anew",
         "lane_busy_second_card_ends_the_wait",
         "lane_busy_card_replaced_by_another",
+        "lane_busy_two_wait_and_the_guard_is_first",
         "lane_busy_denies_at_once",
         "lane_busy_by_the_guard",
     ),
@@ -256,6 +258,14 @@ class Changed(runner.Run):
         return self.changes
 
 
+def journal(name):
+    """Return the journal records of a story, as its log shows them."""
+    one = Changed(told(name))
+    one.play()
+    lines = [json.loads(line) for line in one.log.lines]
+    return [line for line in lines if line["event"] == "journal"]
+
+
 def fails(story, hooks=None):
     """Return whether a story that holds would fail with this change."""
     one = Changed(story, hooks)
@@ -345,6 +355,18 @@ def test_each_alarm_is_told_by_a_story_that_fails_without_it(kind):
         module.Gate.alarm = lambda gate, which, *more: which != kind and raised(gate, which, *more)
 
     assert fails(story, {"firmware.gate": silent}), f"alarm_{kind} holds without the alarm"
+
+
+@pytest.mark.parametrize("kind", ["fire", "tamper", "sensor_stuck", "reader_dead"])
+def test_an_alarm_whose_cause_can_end_ends_with_it(kind):
+    records = [record for record in journal("alarm_" + kind) if record["reason"] == kind]
+    assert [record["type"] for record in records][:2] == ["alarm", "alarm_end"]
+    assert records[0]["dir"] == records[1]["dir"]
+
+
+def test_still_inside_says_how_many():
+    (record,) = [record for record in journal("alarm_still_inside") if record["reason"] == "still_inside"]
+    assert record["party"] == 1
 
 
 # Without `classes` the file's cards have no class: the keys of the classes are left out one by one below.
