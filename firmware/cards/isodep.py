@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 
 _RATS = const(0xE0)
-_FSDI_CID = const(
-    0x50
-)  # we take frames of 64 bytes, the chip's FIFO; the card gets CID 0, which no block names
+_FSDI_CID = const(0x50)  # we take frames of 64 bytes, the chip's FIFO; CID 0, which no block names
 _PPSS = const(0xD0)
 _PPS0 = const(0x11)  # PPS1 follows
 _I = const(0x02)  # P4 7.1.2.1; bit 0 of I- and R-blocks is the block number

@@ -86,7 +86,6 @@ class Frames:
         if chip._dirty:
             write(_COMMAND, _TRANSCEIVE)
             write(_FIFO_LEVEL, _FLUSH)
-        chip._framing = 0  # as of StartSend below; whoever has selected a card has left it so
         chip._dirty = True
         mode = _CRC | self._send_rate << 4
         if chip._tx_crc != mode:
