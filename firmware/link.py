@@ -78,7 +78,7 @@ class Link:
         self._session = session
         self._network = site.network
         self._name = site.site + "/" + site.gate
-        self._secret = hmac_sha256(gate_key, b"pinter broker")
+        self._secret = hmac_sha256(gate_key, b"PINTER broker 1")
         self._report = report
         self._on_status = on_status
         self._uptime_ms = uptime_ms
@@ -192,7 +192,10 @@ class Link:
     async def _receive(self):
         """Read until something is wrong, and leave that in `_error` for the task that started this one."""
         try:
-            await self._stream.drain()
+            try:
+                await self._stream.drain()
+            except ValueError as error:  # what MicroPython makes of a certificate that does not hold
+                raise mqtt.MQTTError(str(error).strip())
             while True:
                 n = await self._stream.readinto(self._decoder.room())
                 if n == 0:
