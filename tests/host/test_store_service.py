@@ -4,7 +4,9 @@ Everything is virtual time on the unmodified firmware. What is on flash before t
 there by the firmware's own store.
 """
 
+import functools
 import io
+import pathlib
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +18,13 @@ from firmware import records
 from firmware.allowlist import Allowlist
 from firmware.journal import Journal
 from firmware.policy import ALARMS
+from host_sim import hardware
 from host_sim.cards.picc import Card
 from host_sim.chips.nor_flash import NorFlash, Partition
 from host_sim.engine import World
-from host_sim.scenario import stage
+from host_sim.scenario import format as scenario_format
+from host_sim.scenario import runner, stage
+from tests import counts
 from tests.host.gate_bench import SETTINGS, START, UID, Bench, changed_firmware
 from tests.host.test_store_capacity import card
 from tools.office import bundle
@@ -31,6 +36,7 @@ ERASE_US = 45_000  # host_sim.chips.nor_flash.TYPICAL
 POLL_US = 10_000  # of a reader with a card on it
 ISSUED = START - 3600
 EXPIRES = START + 86400
+STORY = pathlib.Path(__file__).parents[1] / "scenarios" / "power_local.yaml"
 TAPS, RUNS = 40, 5
 
 
@@ -51,16 +57,16 @@ def store_of(flash: NorFlash, partition: Any) -> Allowlist:
 @contextmanager
 def gate_with(runtime: str, count: int, changed: int, **arguments: Any) -> Iterator[Bench]:
     """Yield a gate, switched off, whose list has `count` cards, with deltas of `changed` more on top."""
-    before = arguments.pop("before", lambda hardware: None)
+    before = arguments.pop("before", lambda board: None)
     provisioned = {**stage.provisioned("A", SETTINGS, None), **arguments}
     with World(START, runtime=runtime) as world:
         bench = Bench(world, world.add_gate("A", **provisioned))
-        hardware = bench.gate.hardware
-        store = store_of(hardware.flash, hardware.partition("list"))
+        board = bench.gate.hardware
+        store = store_of(board.flash, board.partition("list"))
         assert store.load(io.BytesIO(a_list(1, count)))
         for seq, first in enumerate(range(0, changed, 5), 2):
             assert store.load(io.BytesIO(a_delta(seq, range(count + first, count + first + 5))))
-        before(hardware)
+        before(board)
         yield bench
 
 
@@ -212,9 +218,9 @@ def test_a_power_cut_in_a_merge_and_the_next_start_finish_it(tmp_path: Any) -> N
 def filled_journal(acknowledged: int, more: int) -> Any:
     """Return a function that fills a gate's journal up to `more` records over its capacity."""
 
-    def fill(hardware: Any) -> None:
-        partition = hardware.partition("journal")
-        journal = Journal(Partition(hardware.flash, partition.offset, partition.size), KEY)
+    def fill(board: Any) -> None:
+        partition = board.partition("journal")
+        journal = Journal(Partition(board.flash, partition.offset, partition.size), KEY)
         journal.open()
         for n in range(journal.capacity + more):
             journal.append("boot", time=START - 100_000 + n // 10)
@@ -247,3 +253,11 @@ def test_a_journal_that_nobody_fetches_is_alarmed_at_nine_tenths_and_when_it_los
         status = bench.gate.status()
         assert status is not None and {"journal_90", "journal_lost"} <= set(status["alarms"])
         assert isinstance(bench.records()[0], records.Event)
+
+
+@pytest.mark.parametrize("seed", range(1, counts.count(4, 40)))
+def test_the_story_of_power_cuts_holds_whatever_the_cuts_leave(seed: int, monkeypatch: Any) -> None:
+    monkeypatch.setattr(hardware, "NorFlash", functools.partial(NorFlash, seed=seed))
+    story = runner.Run(scenario_format.load(str(STORY)), "cpython")
+    story.play()
+    assert [failure.text(STORY.name) for failure in story.failures] == []
