@@ -244,7 +244,8 @@ def is_told(name):
 
 
 def taps(story):
-    return [step for step in story.steps if isinstance(step, model.Tap) and step.expect]
+    """Return (direction, what is expected) of every tap of a story that expects something."""
+    return [(s.direction, s.expect) for s in story.steps if isinstance(s, model.Tap) and s.expect]
 
 
 class Changed(runner.Run):
@@ -326,9 +327,9 @@ def test_each_row_is_told_by_a_story_that_fails_without_it(direction, row):
     name = row_story(direction, row)
     decision = "grant" if allow else "deny"
     assert any(
-        (tap.direction, tap.expect.decision, tap.expect.reason) == (direction, decision, reason)
-        and (not alarm or tap.expect.alarm == alarm)
-        for tap in taps(told(name))
+        (at_reader, expect.decision, expect.reason) == (direction, decision, reason)
+        and (not alarm or expect.alarm == alarm)
+        for at_reader, expect in taps(told(name))
     ), f"{name}: no tap expects {decision}/{reason}" + (f", alarm {alarm}" if alarm else "")
     at = policy.ROWS[direction].index(row)
 
@@ -341,14 +342,14 @@ def test_each_row_is_told_by_a_story_that_fails_without_it(direction, row):
 @pytest.mark.parametrize("name", [name for name in BESIDE_THE_ROWS if is_told(name)])
 def test_each_reason_beside_the_rows_is_told(name):
     direction, _, reason = name.partition("_")
-    assert any((tap.direction, tap.expect.reason) == (direction, reason) for tap in taps(told(name)))
+    assert any((at, expect.reason) == (direction, reason) for at, expect in taps(told(name)))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ALARMS if is_told("alarm_" + kind)])
 def test_each_alarm_is_told_by_a_story_that_fails_without_it(kind):
     story = told("alarm_" + kind)
     checks = [step.alarms or () for step in story.steps if isinstance(step, model.Check)]
-    assert any(kind in alarms for alarms in checks) or any(tap.expect.alarm == kind for tap in taps(story))
+    assert any(kind in alarms for alarms in checks) or any(e.alarm == kind for _, e in taps(story))
 
     def silent(module):
         raised = module.Gate.alarm
