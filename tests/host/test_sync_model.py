@@ -5,8 +5,10 @@ import pytest
 from hypothesis import stateful
 from hypothesis import strategies as st
 
+from firmware.allowlist import Allowlist
 from tests import counts
-from tests.host.sync_world import START, World, card
+from tests.host.sync_world import START, Gate, World, card
+from tools.office.chain import JournalCopy
 
 GATES = "ABC"
 CARDS = 12
@@ -124,7 +126,25 @@ def test_after_the_network_heals_everybody_knows_the_same():
 
 
 def test_the_model_sees_a_gate_that_forgets_what_others_confirmed(monkeypatch):
-    monkeypatch.setattr("tests.host.sync_world.Gate.remote", lambda *arguments: None)
-    monkeypatch.setattr("tests.host.test_sync_model.World.settle.__defaults__", (20,))
+    monkeypatch.setattr(Gate, "remote", lambda *arguments: None)
+    lives = Lives()
+    lives.pass_through(name="A", number=1, direction="in")
     with pytest.raises(AssertionError, match="positions differ"):
-        run_lives(counts.count(2_000, 50_000) // STEPS)
+        lives.world.settle(10)
+
+
+def test_the_model_sees_an_event_that_is_missing(monkeypatch):
+    monkeypatch.setattr(JournalCopy, "_follows", lambda copy, seq, event, raw: event.type != "passage")
+    lives = Lives()
+    lives.pass_through(name="A", number=1, direction="in")
+    with pytest.raises(AssertionError, match="A has other events"):
+        lives.world.settle(10)
+
+
+def test_the_model_sees_a_list_that_is_another(monkeypatch):
+    monkeypatch.setattr(Allowlist, "load", lambda store, stream: False)
+    lives = Lives()
+    lives.world.settle()
+    lives.revoke(number=1)
+    with pytest.raises(AssertionError, match="A has list 1 of 2"):
+        lives.world.settle(10)

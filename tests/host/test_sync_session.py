@@ -263,6 +263,19 @@ def test_a_card_that_was_purged_is_gone_from_the_gate():
     assert world.gates["A"].list.find(card(3).key) is None and world.gates["A"].list.count == 19
 
 
+def test_a_list_that_is_held_back_expires_and_the_office_sees_it():
+    world = world_with()
+    world.on_frame = lambda to, gate, channel, frame: None if frame[1] in (0x83, 0x84) else frame
+    gate, session = world.gates["A"], world.sessions["A"]
+    expires = gate.list.expires
+    world.office.revoke(card(1).key, world.now)
+    world.now += 3700
+    world.run(30)
+    assert gate.session.connected and session.online(world.now)
+    assert gate.list.expires == expires < world.office.expires
+    assert session.report is not None and session.report.list_seq == 1 < world.office.list_seq()
+
+
 # Commands
 
 
@@ -306,7 +319,7 @@ def test_commands_are_carried_out_in_the_order_in_which_they_were_given():
 @pytest.mark.parametrize("words", [("mode", "lock down"), ("möde", ""), ("mode", "x" * 200)])
 def test_a_command_is_two_plain_words(words):
     with pytest.raises(ValueError, match="two words of ASCII"):
-        world_with().office.command("A", *words, START)
+        world_with().office.command("A", words[0], words[1], START)
 
 
 # Positions
@@ -709,7 +722,7 @@ def test_events_of_a_journal_that_was_not_announced_are_refused():
 def test_a_clock_of_the_office_that_is_set_back_stops_nothing():
     world = world_with()
     gate, session = world.gates["A"], world.sessions["A"]
-    session.received("up", b"", world.now + 3600)  # from here on it is an hour earlier
+    session.outgoing(world.now + 3600)  # from here on it is an hour earlier
     world.office.revoke(card(1).key, world.now)
     assert until(world, world.is_settled) < 3
     assert session.online(world.now) and gate.session.connected

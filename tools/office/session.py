@@ -203,7 +203,6 @@ class GateSession:
 
     def received(self, channel: str, frame: bytes, now_s: float) -> None:
         """Take what the gate sent on `channel`, "up" or "events", or count it in `rejected`."""
-        self._watch_clock(now_s)
         body, kind = frame[HEAD:-MAC], frame[1] if len(frame) >= HEAD + MAC else 0
         least = {HELLO: _NONCE, HAVE: _HAVE_FIELDS.size, EVENTS: 8 + _EVENT}
         is_whole = kind in least and frame[0] == VERSION and least[kind] <= len(body) <= ROOM
