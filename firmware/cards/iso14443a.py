@@ -44,8 +44,8 @@ class Scanner:
     still there; one that misses twice in a row is gone. A card that loses power for a moment answers REQA
     again, is recognised and is no newcomer.
 
-    Attributes: `uids`: list of the UIDs (bytes) in the field; `arrived`: number of newcomers of the last
-    event; `errors`: activations that failed, `error`: why the last one did.
+    Attributes: `uids`: list of the UIDs (bytes) in the field, as of the last poll; `arrived`: number of
+    newcomers of the last event; `errors`: activations that failed, `error`: why the last one did.
     """
 
     def __init__(self, chip: "Chip"):
@@ -59,10 +59,6 @@ class Scanner:
         self.arrived = 0
         self.errors = 0
         self.error: "CardError | None" = None
-
-    def present(self, uid: bytes) -> bool:
-        """Return whether the card is in the field, as of the last poll."""
-        return uid in self.uids
 
     def poll(self) -> "tuple[bytes, ...] | None":
         """Look for cards; return None if nothing changed, else the UIDs of all cards in the field.

@@ -78,14 +78,11 @@ _SETUP = (
     b"\x15\x40"  # TxASKReg: 100 % ASK
     b"\x2a\x80"  # TModeReg: TAuto, starts at the end of transmission, stops with the first bits of a reply
     b"\x2b\xa9"  # TPrescalerReg: 169 -> (2 * 169 + 1) / 13.56 MHz = 25 us
-    b"\x2c\x00"  # TReloadReg: 10 -> 275 us, 3 x the frame delay time. A reply of activation comes after
-    b"\x2d\x0a"  # exactly 86 or 91 us (ISO/IEC 14443-3), so an empty field costs no more than a full one.
+    # TReloadReg: 10 -> 275 us, 3 x the frame delay time. A reply of activation comes after exactly 86 or
+    # 91 us (ISO/IEC 14443-3), so an empty field costs no more than a full one.
+    b"\x2d\x0a"
     b"\x14\x83"  # TxControlReg: antenna on
 )
-
-
-# Bits of ErrorReg besides CollErr: CRCErr, ParityErr, ProtocolErr.
-_KINDS = ((4, CardCRCError), (2, CardParityError), (1, CardProtocolError))
 
 
 class MFRC522:
@@ -319,10 +316,14 @@ class MFRC522:
                 raise self._error(CardCollision, "collision out of reach")
             self.collision = position & 0x1F or 32
             return
-        for bit, kind in _KINDS:
-            if error & bit:
-                raise self._error(kind, "bad reply")
-        raise self._error(BusError, "reader chip error")
+        kind = BusError  # BufferOvfl, WrErr, TempErr
+        if error & 0x04:
+            kind = CardCRCError
+        elif error & 0x02:
+            kind = CardParityError
+        elif error & 0x01:
+            kind = CardProtocolError
+        raise self._error(kind, "bad reply")
 
     def _sleep(self, start, until_us):
         left_us = until_us - ticks_diff(ticks_us(), start)

@@ -1,4 +1,4 @@
-"""`pinter bench reader`: its limits, its table in docs/reader.md, and what it says if something is missing."""
+"""`pinter bench reader`: its limits, its table in docs/reader.md, and what it says if one is missing."""
 
 import json
 

@@ -154,7 +154,7 @@ def test_a_uid_of_each_length_is_read_once():
         assert scanner.arrived == 1
         for _ in range(6):
             assert scanner.poll() is None
-        assert scanner.present(uid)
+        assert uid in scanner.uids
 
 
 def test_all_cards_of_a_wallet_are_reported():
@@ -179,7 +179,7 @@ def test_a_card_is_gone_after_two_misses_and_not_before():
     scanner.poll()
     card = chip.cards.pop()
     assert scanner.poll() is None  # the first look is a miss
-    assert scanner.present(U7)
+    assert U7 in scanner.uids
     assert scanner.poll() == ()
     assert scanner.arrived == 0
     card.state = IDLE
@@ -195,7 +195,7 @@ def test_one_missed_look_is_forgiven():
     chip.cards.append(card)
     for _ in range(6):
         assert scanner.poll() is None
-    assert scanner.present(U7)
+    assert U7 in scanner.uids
 
 
 def test_a_torn_activation_is_tried_again_and_raises_nothing():
