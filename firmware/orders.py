@@ -58,7 +58,7 @@ class Orders:
         alarm = gate.presence.remote(key, direction, cls, party, unix, number)
         if is_news:
             code = DIRECTIONS.index(direction) | min(number, 15) << 4
-            gate.record("remote", code, 0, cls, key, party, unix)
+            gate.record("remote", code, 0, cls, key, party, unix=unix)
         if alarm:
             gate.alarm(alarm, 0, cls, key, party) if is_news else gate.alarm_once(alarm)
 
