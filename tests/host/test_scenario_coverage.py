@@ -191,6 +191,7 @@ RULES = {
         "courier",
         "lane",
         "power",
+        "power_local",
         "reader",
         "repeats",
         "strangers",
