@@ -15,6 +15,7 @@ from tools.runtime import RuntimeSettingError
 GROUPS = (
     ("sim", "tools.cli.sim", "Run gates, cards and visitors in simulation."),
     ("bench", "tools.cli.bench", "Measure what the parts cost, beside limits and other drivers."),
+    ("board", "tools.cli.board", "Read and look after boards."),
     ("office", "tools.cli.office", "Keep cards and visits, publish lists, read events."),
 )
 

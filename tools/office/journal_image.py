@@ -86,9 +86,7 @@ def read(image: bytes, key: bytes, known: tuple[int, bytes] | None = None) -> Jo
     before it is rolled back, one that has another record there is a fork. Raises ValueError unless the image
     has whole sectors.
     """
-    if not image or len(image) % SECTOR:
-        raise ValueError(f"a journal image has whole sectors of {SECTOR} bytes, not {len(image)} bytes")
-    sectors = len(image) // SECTOR
+    sectors = _sectors(image)
     headers = [header for header in (_header(image, i, key) for i in range(sectors)) if header]
     if not headers:
         return Journal(faults=[Fault("no_journal", 0, "no sector has a header under this key")])
@@ -123,6 +121,31 @@ def read(image: bytes, key: bytes, known: tuple[int, bytes] | None = None) -> Jo
         _compare(journal, *known)
     journal.faults.sort(key=lambda fault: fault.seq)
     return journal
+
+
+def unverified(image: bytes) -> list[codec.Event]:
+    """Return what looks like the records of an image whose key is not known, by number; torn ones too.
+
+    Nothing is verified: who can write the flash can make this say anything. Raises ValueError as `read`.
+    """
+    sectors = _sectors(image)
+    found = {}
+    for sector in range(sectors):
+        start = sector * SECTOR
+        magic, _, _, first, *_ = _HEADER.unpack(image[start : start + RECORD])
+        if magic != b"PJ" or first // PLACES % sectors != sector:
+            continue
+        for i in range(PLACES):
+            event = codec.unpack_event(image, start + RECORD * (i + 1))
+            if event.seq == first + i:
+                found[event.seq] = event
+    return [found[seq] for seq in sorted(found)]
+
+
+def _sectors(image: bytes) -> int:
+    if not image or len(image) % SECTOR:
+        raise ValueError(f"a journal image has whole sectors of {SECTOR} bytes, not {len(image)} bytes")
+    return len(image) // SECTOR
 
 
 def _is_being_erased(journal: Journal, ring: dict[int, _Header], sectors: int) -> bool:

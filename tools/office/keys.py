@@ -24,6 +24,11 @@ def gate_key(folder: Path, gate: str) -> bytes:
     return _read(folder / f"gate-{gate}.key")
 
 
+def key_file(path: Path) -> bytes:
+    """Return the key in the file `path`. Raises KeyFileError."""
+    return _read(path)
+
+
 def create_missing(folder: Path, gate: str) -> list[Path]:
     """Make the key files of the site and of `gate` that `folder` lacks, for this user only; return them.
 
