@@ -460,7 +460,7 @@ def test_a_rolled_back_journal_jumps_past_what_the_office_has():
     before = world.office.events("A")
     restore(world, "A", image)
     world.network("A", True)
-    until(world, lambda: gate.journal.seq > newest)
+    assert until(world, lambda: gate.journal.seq > newest) < 1
     gate.record("deny")
     world.run(3)
     assert kinds(world) == ["journal_fork", "journal_rolled_back"]  # it has written a record since
@@ -603,9 +603,11 @@ def untouched(world: World, channel: str, frame: bytes) -> None:
     """Assert that the office does not take the frame from gate A, and counts it."""
     session = world.sessions["A"]
     before = session.rejected
+    keys = (session._current, session._pending, session._greeted)
     state = copy.deepcopy((world.office.events("A"), world.office.alarms, session.report, session._heard_s))
     world.sessions["A"].received(channel, frame, world.now)
     assert session.rejected == before + 1
+    assert (session._current, session._pending, session._greeted) == keys
     assert (world.office.events("A"), world.office.alarms, session.report, session._heard_s) == state
 
 
@@ -642,6 +644,18 @@ def test_a_replayed_hello_of_another_session_does_not_disturb_the_one_that_is():
     world.run(5)
     assert session._current is current and world.gates["A"].session.connected
     assert world.gates["A"].session.rejected == 1  # the answer to it
+
+
+def test_a_hello_that_is_repeated_gets_the_same_answer():
+    world = world_with()
+    hello = next(frame for _, frame in one_of_each(world) if frame[1] == HELLO)
+    world.restart_office()
+    session = world.sessions["A"]
+    answers = []
+    for _ in range(3):
+        session.received("up", hello, world.now)
+        answers.append(session.outgoing(world.now))
+    assert answers[0] is not None and answers == answers[:1] * 3
 
 
 def test_the_office_refuses_changed_bytes():
@@ -722,10 +736,14 @@ def test_events_of_a_journal_that_was_not_announced_are_refused():
 def test_a_clock_of_the_office_that_is_set_back_stops_nothing():
     world = world_with()
     gate, session = world.gates["A"], world.sessions["A"]
-    session.outgoing(world.now + 3600)  # from here on it is an hour earlier
     world.office.revoke(card(1).key, world.now)
+    assert session.outgoing(world.now + 8) is not None, "the delta, which gets lost"
     assert until(world, world.is_settled) < 3
     assert session.online(world.now) and gate.session.connected
+    session._heard_s = session._last_s = world.now + 3600
+    world.loss = 1.0
+    world.run(11)
+    assert not session.online(world.now)
 
 
 def test_the_bundles_are_what_the_tools_can_read():
