@@ -106,6 +106,49 @@ def test_a_chip_that_falls_silent_in_any_spi_frame_of_a_tap_is_recovered(answer)
         assert rig.scanner.uids == [bytes.fromhex("04112233445566778899")]
 
 
+def freeze(chip):
+    """Let the chip stop inside: writes are lost, reads answer with what stood there; a reset ends it."""
+    registers, data = bytes(chip._regs), bytes(chip._fifo.data) + bytes(64)
+    level = len(data) - 64
+
+    def frozen(mosi):
+        answer = bytearray(len(mosi))
+        taken = 0
+        for place in range(1, len(mosi) if mosi[0] & 0x80 else 0):
+            address = mosi[place - 1] >> 1 & 0x3F
+            answer[place] = {0x09: data[taken], 0x0A: level}.get(address, registers[address])
+            taken += address == 0x09
+        return bytes(answer)
+
+    chip.transfer = frozen
+
+
+def test_a_chip_that_freezes_in_any_spi_frame_of_a_tap_is_found_within_34_polls_and_tells_no_wrong_uid():
+    uid = bytes.fromhex("04112233445566778899")
+    tap = started(uid)
+    total = tap.cost(tap.poll)[1]
+    for last in range(total):
+        rig = started(uid)
+        death = rig.frames + last + 1
+        rig.spoil = lambda number, miso, death=death, rig=rig: (
+            (freeze(rig.chip) if number == death else 0) or miso
+        )
+        polls = 0
+        with pytest.raises(rig.errors.BusError):
+            while polls < 34:
+                polls += 1
+                rig.poll()
+                assert set(rig.scanner.uids) <= {uid}
+                if polls % 32 == 0:  # as the application does
+                    rig.driver.probe()
+        rig.spoil = None
+        del rig.chip.transfer
+        rig.driver.start()
+        for _ in range(6):
+            rig.poll()
+        assert rig.scanner.uids == [uid]
+
+
 def _outcome(rig):
     try:
         return rig.poll()
