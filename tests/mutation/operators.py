@@ -1,4 +1,4 @@
-"""What can be changed in a module: every mutant of its source, as one node of its syntax tree and another instead.
+"""What can be changed in a module: every mutant of its source, as a node of its syntax tree and another one.
 
 Owns the operators. Docstrings, annotations, imports and `if TYPE_CHECKING:` blocks are no behaviour and stay.
 """
@@ -80,7 +80,8 @@ def mutants(module: str, tree: ast.Module) -> list[Mutant]:
             seen[name] += 1
             if seen[name] > 1:
                 name += " (%d)" % seen[name]
-            line = next(n.lineno for n in (node, *(step[0] for step in place.steps)) if hasattr(n, "lineno"))
+            above = (node, *(step[0] for step in place.steps))
+            line = next(line for n in above if (line := getattr(n, "lineno", None)))
             found.append(Mutant(module, name, line, parent, field, index, new))
     return found
 
@@ -106,9 +107,13 @@ def _name(module: str, node: ast.AST, new: ast.AST, place: _Place) -> str:
             break
         context = whole = above
     where = ".".join((module, *place.names))
-    if hasattr(new, "note"):
-        return "%s: %s" % (where, getattr(new, "note"))
+    note = getattr(new, "note", None)
+    if note:
+        return "%s: %s" % (where, note)
     before = _shown(context)
+    if isinstance(parent, ast.arguments) and index is not None:  # a default: of which argument?
+        argument = parent.args[index - len(parent.defaults)].arg
+        return "%s: %s=%s -> %s=%s" % (where, argument, before, argument, _shown(new))
     if context is node:
         after = _shown(new)
     else:
@@ -140,7 +145,7 @@ def _nodes(node: ast.AST, place: _Place) -> Iterator[tuple[ast.AST, _Place]]:
 
 
 def _behaves(parent: ast.AST, field: str, index: int | None, node: ast.AST) -> bool:
-    """Return False for docstrings, imports, blocks for the type checker, and the name in a namedtuple's repr."""
+    """Return False for docstrings, imports, what is for the type checker, and a namedtuple's own name."""
     if isinstance(node, ast.Expr):
         return not isinstance(node.value, ast.Constant)
     if isinstance(node, ast.If) and isinstance(node.test, ast.Name):
@@ -241,8 +246,8 @@ def _constant(value: object) -> Iterator[ast.expr]:
 def _table(node: ast.Tuple | ast.List | ast.Dict, place: _Place) -> Iterator[ast.expr]:
     """Yield the table without one row each, and with each row in the place of the next.
 
-    A row itself keeps its length; two cells of one kind that stand side by side change places. Elsewhere than in
-    a table of the module only a choice (`x in ("a", "b")`) loses its members.
+    A row itself keeps its length; two cells of one kind that stand side by side change places. Elsewhere than
+    in a table of the module only a choice (`x in ("a", "b")`) loses its members.
     """
     parent = place.steps[0][0]
     is_choice = isinstance(parent, ast.Compare) and isinstance(parent.ops[0], ast.In | ast.NotIn)
@@ -272,7 +277,7 @@ def _kind(cell: ast.expr) -> object:
 
 def _noted(new: ast.expr, word: str, *nodes: ast.AST | None) -> ast.expr:
     """Return `new` with the words that name it in place of the whole table before and after."""
-    new.note = "%s %s" % (word, " and ".join(_shown(node) for node in nodes if node))  # pyright: ignore
+    vars(new)["note"] = "%s %s" % (word, " and ".join(_shown(node) for node in nodes if node))
     return new
 
 

@@ -1,7 +1,7 @@
-"""Which tests speak for a PURE module, and how they run in this process: plain functions, one after the other.
+"""Which tests speak for a PURE module, and how they run in this process: plain functions, one by one.
 
-A Snapshot reads the sources once, so that a run that takes minutes sees one state of the tree, and imports the
-package `firmware` and the tests from memory. It may be loaded once in a process: what it imports stays.
+A Snapshot reads the sources once, so that a run that takes minutes sees one state of the tree, and imports
+the package `firmware` and the tests from memory. It may be loaded once in a process: what it imports stays.
 """
 
 import ast
@@ -79,7 +79,7 @@ class Snapshot(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._codes[name] = compile(self.trees[name], str(self._paths[name]), "exec", dont_inherit=True)
 
     def tests(self, module: str) -> Iterator[tuple[str, Callable[[], object]]]:
-        """Yield (name, function) of the tests that speak for `module`; each file is imported when its turn comes.
+        """Yield (name, function) of the tests that speak for `module`; files are imported in their turn.
 
         Functions with arguments need what pytest hands them, and are left out.
         """

@@ -1,7 +1,8 @@
 """Runs the tests of a module against its mutants: one forked process for each, a few at a time.
 
-A child changes its own copy of the tree and ends with the first test that fails. It is limited in processor time
-(not in time on the clock: other work on the machine changes no result) and in memory; what goes beyond is killed.
+A child changes its own copy of the tree and ends with the first test that fails. It is limited in processor
+time (not in time on the clock: other work on the machine changes no result) and in memory; what goes beyond
+is killed.
 """
 
 import gc
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 import hypothesis
+from hypothesis import strategies
 
 from tests.mutation.operators import Mutant
 from tests.mutation.suite import Snapshot
@@ -28,7 +30,7 @@ _IMPORT_S = 2.0
 
 
 def prepare(examples: int) -> None:
-    """Make this process a good parent: random cases that are the same for each mutant, and a low priority."""
+    """Make the random cases of the tests the same in every run, and this process a good one to fork."""
     hypothesis.settings.register_profile(
         "mutation",
         max_examples=examples,
@@ -39,8 +41,7 @@ def prepare(examples: int) -> None:
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     hypothesis.settings.load_profile("mutation")
-    hypothesis.given(hypothesis.strategies.integers())(lambda _: None)()  # its lazy imports
-    os.nice(10)
+    hypothesis.given(strategies.integers())(lambda _: None)()  # its lazy imports
     gc.collect()
     gc.freeze()
 
@@ -76,7 +77,7 @@ def baseline(snapshot: Snapshot, module: str) -> Times:
 def run(
     snapshot: Snapshot, chosen: Iterable[Mutant], times: dict[str, Times], jobs: int
 ) -> Iterator[tuple[Mutant, bool]]:
-    """Yield (mutant, whether it survived) in the order in which they end. `times`: what `baseline` returned."""
+    """Yield (mutant, whether it survived) in the order in which they end. `times`: of `baseline`."""
     running: dict[int, Mutant] = {}
     for mutant in chosen:
         while len(running) >= jobs:
