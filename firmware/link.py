@@ -16,6 +16,7 @@ from micropython import const
 from . import mqtt
 from .crypto import hmac_sha256
 from .errors import PinterError
+from .orders import Orders
 from .sync import Session
 
 TYPE_CHECKING = const(False)
@@ -45,7 +46,7 @@ def of(gate, hardware, status, on_status) -> "Link":
     `status()` returns the gate's report. Raises ConfigError if the gate has no key.
     """
     key = hardware.secret("gate_key")
-    session = Session(gate, key, gate.site.site, gate.site.gate, os.urandom)
+    gate.session = session = Session(Orders(gate), key, gate.site.site, gate.site.gate, os.urandom)
     return Link(
         session,
         gate.site,
@@ -105,10 +106,8 @@ class Link:
                     self._pump()
                     await self._turn()
                 raise self._error
-            except PinterError as error:
+            except (PinterError, OSError) as error:
                 why = str(error)
-            except OSError as error:
-                why = "network error %s" % error.errno
             if self._stage == _OPEN:
                 delay_ms = _FIRST_DELAY_MS
             self._close()
@@ -147,7 +146,7 @@ class Link:
         if self._found and self._found[0]:
             self._address = self._found[0]
         if not self._address:
-            raise mqtt.MQTTError("no address of " + self._network.broker)
+            raise mqtt.MQTTError("no address")
 
     def _connect(self):
         address, tls = self._address, self._network.tls
@@ -199,7 +198,7 @@ class Link:
             while True:
                 n = await self._stream.readinto(self._decoder.room())
                 if n == 0:
-                    raise mqtt.MQTTError("the broker closed the connection")
+                    raise mqtt.MQTTError("closed by the broker")
                 packet = n and self._decoder.add(n)
                 if packet:
                     self._handle(mqtt.parse(packet[0], packet[1]))
@@ -269,7 +268,7 @@ class Link:
 
     def _send(self, packet):
         if len(self._queue) >= _QUEUE:
-            raise mqtt.MQTTError("the broker does not read")
+            raise mqtt.MQTTError("not read by the broker")
         self._queue.append(packet)
         self._flush()
 

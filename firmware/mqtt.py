@@ -71,6 +71,7 @@ def publish(topic, payload, packet_id: int = 0, retain: bool = False, dup: bool 
     `dup`: this one was sent before (QoS 1 only).
     """
     first = 0x30 | bool(retain)
+    payload = bytes(payload)  # MicroPython joins no memoryviews
     if not packet_id:
         return _packet(first, _string(topic), payload)
     return _packet(first | 2 | bool(dup) << 3, _string(topic), struct.pack(">H", packet_id), payload)

@@ -241,8 +241,12 @@ class Watch:
                 was = "inside" if key in tap.inside_before else "not inside"
                 self._fail(tap.step, "%s still %s after %s" % (name, was, outcome), "another position")
 
-    def check(self, at_us: int, step: model.Check, status: Mapping[str, Any] | None) -> None:
-        """Judge a check; `status` is the firmware's report, None while it has none."""
+    def check(
+        self, at_us: int, step: model.Check, status: Mapping[str, Any] | None, chain_holds: bool = True
+    ) -> None:
+        """Judge a check; `status` is the firmware's report, None while it has none. `chain_holds`: of the
+        journal, at the gate and as far as the office has it.
+        """
         before = len(self.failures)
         if step.relay_pulses is not None:
             for direction, expected in step.relay_pulses.items():
@@ -252,15 +256,15 @@ class Watch:
             got_alarms = sorted(set(self._alarms))
             self._alarms.clear()
             self._equal(step, "alarms", _list(sorted(set(step.alarms))), _list(got_alarms))
-        asked = (step.inside, step.occupancy, step.lane, step.list_seq, step.trusted_time)
+        asked = (step.inside, step.occupancy, step.lane, step.list_seq, step.trusted_time, step.events)
         if any(value is not None for value in asked):
             if status is None:
                 self._fail(step, "a gate in service", "no answer: it is off, booting or hung")
             else:
-                self._check_status(step, status)
+                self._check_status(step, status, chain_holds)
         self._log.add(at_us, "check", self.gate, step=step.number, ok=len(self.failures) == before)
 
-    def _check_status(self, step: model.Check, status: Mapping[str, Any]) -> None:
+    def _check_status(self, step: model.Check, status: Mapping[str, Any], chain_holds: bool) -> None:
         if step.inside is not None:
             names = sorted(self._keys.get(bytes.fromhex(key), key) for key in status["inside"])
             self._equal(step, "inside", _list(sorted(step.inside)), _list(names))
@@ -272,6 +276,9 @@ class Watch:
         ):
             if expected is not None:
                 self._equal(step, word, expected, got)
+        events = {**(status["journal"] or {}), "chain": "ok" if chain_holds else "broken"}
+        for word, expected in (step.events or {}).items():
+            self._equal(step, "events %s" % word, expected, events.get(word))
 
     def _equal(self, step: model.Step, word: str, expected: Any, got: Any) -> None:
         if expected != got:

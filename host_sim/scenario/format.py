@@ -31,12 +31,8 @@ NOT_YET = frozenset(
         "card type desfire",
         "magic",
         "copy_of",
-        "several gates",
         "site.rtc",
-        "network",
-        "office",
         "clock_step",
-        "check.events",
     )
 )
 
@@ -85,7 +81,6 @@ STEP_REQUIRED = {"tap": ("dir",), "input": ("state",), "reader": ("dir",)}
 DEFAULT_UTC_OFFSET_MIN = 420
 DEFAULT_TAP_HOLD_US = 400_000
 DEFAULT_PASS_HOLD_US = 300_000
-DEFAULT_LIST_LIFE_S = 86400
 _EPOCH = datetime.datetime(1970, 1, 1)
 _UID_BYTES = (4, 7, 10)
 _LAST_CLASS_CODE = 15  # 4 bits of a credential
@@ -149,7 +144,7 @@ class _Parser(Reader):
         if start is not None:
             self.start = self.previous = start
             if expires is None:
-                expires = start + datetime.timedelta(seconds=DEFAULT_LIST_LIFE_S)
+                expires = start + datetime.timedelta(seconds=model.LIST_LIFE_S)
         if "steps" in top:
             steps = self.read_steps(top["steps"][1])
         if self.problems or start is None or expires is None:
@@ -244,8 +239,6 @@ class _Parser(Reader):
         if not gates:
             self.error(node, "gates: at least one is needed")
             return
-        if len(gates) > 1:
-            self.not_yet(node, "several gates")
         self.gates = tuple(gates)
 
     def read_cards(self, node: yaml.Node) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from firmware.config import CLASSES
 
 US = 1_000_000
+LIST_LIFE_S = 86400  # unless the file says otherwise
 DIRECTIONS: tuple[str, ...] = ("in", "out")
 DECISIONS = ("grant", "deny", "ignore", "none")
 LANES = ("locked", "open_in", "open_out", "free", "fault")
@@ -161,6 +162,19 @@ class Scenario:
     allow: tuple[Record, ...]
     list_expires_unix: int
     steps: tuple[Step, ...] = field(default=())
+
+    @property
+    def list_is_renewed(self) -> bool:
+        """Whether the office keeps the list alive: not if the story says when it expires."""
+        return self.list_expires_unix == self.start_us // US + LIST_LIFE_S
+
+    @property
+    def has_link(self) -> bool:
+        """Whether the story needs an office: it acts, the network changes, events reach it, or gates talk."""
+        return len(self.gates) > 1 or any(
+            isinstance(step, (Office, Network)) or (isinstance(step, Check) and step.events is not None)
+            for step in self.steps
+        )
 
     def class_codes(self) -> dict[str, int]:
         """Return the credential's class code of every class name of this site."""

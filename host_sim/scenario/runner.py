@@ -17,6 +17,7 @@ from host_sim.engine import World
 from host_sim.gate import Gate
 from host_sim.hardware import TYPICAL, Charges, HardwareError
 from host_sim.links import Ended, Hooks
+from host_sim.office import SimulatedOffice
 from host_sim.scenario import explain, model, stage
 from host_sim.scenario.expect import Failure, TapWatch, Watch
 from host_sim.scenario.log import Log, first_difference
@@ -84,6 +85,7 @@ class Run:
         self._watches: dict[str, Watch] = {}
         self._cards: dict[tuple[str, str], Plastic] = {}
         self._sensors: dict[tuple[str, str], int] = {}
+        self._office: SimulatedOffice | None = None
         self._end_us = 0
 
     def play(self) -> None:
@@ -92,6 +94,8 @@ class Run:
         self.log.add(0, "scenario", title=scenario.title)
         with self._world as world:
             classes = {code: name for name, code in scenario.class_codes().items()}
+            if scenario.has_link:
+                self._office = stage.office(scenario, world)
             for name in scenario.gates:
                 gate = world.add_gate(
                     name, **stage.gate(scenario, name, world.start_unix), hooks=self._hooks(name)
@@ -233,7 +237,43 @@ class Run:
 
     def _check(self, step: model.Check) -> None:
         for name in self._chosen(step):
-            self._watches[name].check(self._world.now, step, self._gates[name].status())
+            gate = self._gates[name]
+            is_whole = step.events is None or stage.journal_fault(gate) is None
+            self._watches[name].check(self._world.now, step, gate.status(), is_whole and self._has_all(name))
+
+    def _has_all(self, gate: str) -> bool:
+        """Return whether what the office has of a gate's journal is whole and in order."""
+        return self._office is None or not self._office.books.journal_alarms(gate)
+
+    def _acts(self, step: model.Office) -> None:
+        assert self._office is not None
+        books, now_s = self._office.books, self._world.unix()
+        key = card_key(stage.SITE_KEY, self.scenario.cards[step.card].uid) if step.card else b""
+        if step.action == "issue":
+            assert step.record is not None
+            books.issue(stage.visit(self.scenario, step.record).credential(stage.SITE_KEY), now_s)
+        elif step.action == "revoke":
+            books.revoke(key, now_s)
+        elif step.action in ("return", "lost"):
+            books.take_back(key, now_s)
+        elif step.action == "expire_list":
+            books.expire_list(now_s)
+        else:
+            for name in self._gates:
+                books.command(name, "mode", step.mode or "", now_s)
+        self._office.acted()
+
+    def _network(self, step: model.Network) -> None:
+        assert self._office is not None
+        for name in self._chosen(step):
+            self._office.line.set(
+                name,
+                down=not step.up,
+                loss=step.loss,
+                duplicate=step.duplicate,
+                reorder=step.reorder,
+                latency_ms=step.latency_ms,
+            )
 
 
 _PLAY: Mapping[type[model.Step], Callable[[Run, Any], None]] = {
@@ -243,6 +283,8 @@ _PLAY: Mapping[type[model.Step], Callable[[Run, Any], None]] = {
     model.Power: Run._power,
     model.Reader: Run._reader,
     model.Check: Run._check,
+    model.Office: Run._acts,
+    model.Network: Run._network,
 }
 
 

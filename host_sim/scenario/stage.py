@@ -8,7 +8,10 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
+from firmware import config
+from host_sim.engine import World
 from host_sim.gate import Gate
+from host_sim.office import NETWORK, SimulatedOffice
 from host_sim.scenario import model
 from tools.office import bundle, journal_image
 from tools.office.visits import Visit
@@ -26,25 +29,47 @@ def gate_key(name: str) -> bytes:
 
 def gate(scenario: model.Scenario, name: str, boot_unix: int) -> dict[str, Any]:
     """Return the arguments of `World.add_gate` for a gate of the scenario that boots at `boot_unix`."""
-    codes = scenario.class_codes()
-    visits = [
-        Visit(
-            scenario.cards[record.card].uid,
-            record.cls,
-            codes[record.cls],
-            record.from_unix,
-            record.until_unix,
-            record.party,
-            record.slow,
-        )
-        for record in scenario.allow
-    ]
-    issued = min(boot_unix - _ISSUED_BEFORE_S, scenario.list_expires_unix - _ISSUED_BEFORE_S)
+    settings = {**scenario.site, "gates": len(scenario.gates)}
+    if scenario.has_link:
+        settings["network"] = NETWORK
+    visits = [visit(scenario, record) for record in scenario.allow]
     return provisioned(
-        name,
-        {**scenario.site, "gates": len(scenario.gates)},
-        published(name, visits, issued, scenario.list_expires_unix),
+        name, settings, published(name, visits, issued(scenario, boot_unix), scenario.list_expires_unix)
     )
+
+
+def visit(scenario: model.Scenario, record: model.Record) -> Visit:
+    """Return what the office knows of a line of the list."""
+    return Visit(
+        scenario.cards[record.card].uid,
+        record.cls,
+        scenario.class_codes()[record.cls],
+        record.from_unix,
+        record.until_unix,
+        record.party,
+        record.slow,
+    )
+
+
+def issued(scenario: model.Scenario, boot_unix: int) -> int:
+    """Return when the list was made: before the gate's first boot, so that no floor lifts its clock."""
+    return min(boot_unix, scenario.list_expires_unix) - _ISSUED_BEFORE_S
+
+
+def office(scenario: model.Scenario, world: World) -> SimulatedOffice:
+    """Return the office of the scenario, with list number 1 as its gates have it at the start."""
+    site = config.parse({"site": SITE, "gate": "A", "board": BOARD, **scenario.site})
+    made = SimulatedOffice(
+        world, SITE, presence_reset=site.presence_reset, utc_offset_min=site.utc_offset_min
+    )
+    made.books.renewing = scenario.list_is_renewed
+    made.open(
+        [(name, gate_key(name)) for name in scenario.gates],
+        [visit(scenario, record).credential(SITE_KEY) for record in scenario.allow],
+        issued(scenario, world.start_unix),
+        scenario.list_expires_unix,
+    )
+    return made
 
 
 def published(name: str, visits: Iterable[Visit], issued_unix: int, expires_unix: int) -> bytes:

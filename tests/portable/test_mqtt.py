@@ -232,3 +232,9 @@ def test_an_acknowledgement_that_nobody_waits_for_is_ignored():
     assert ids.take() == 1
     ids.release(2)
     assert ids.waiting == [1]
+
+
+def test_a_payload_may_be_a_view_into_a_buffer():
+    view = memoryview(bytearray(b"xpayload"))[1:]
+    assert mqtt.publish("t", view) == mqtt.publish("t", b"payload")
+    assert mqtt.publish("t", view, 7) == mqtt.publish("t", b"payload", 7)

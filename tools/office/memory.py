@@ -117,6 +117,10 @@ class MemoryOffice:
         self._gates[gate].commands.append(Command(nonce, name, argument, int(now_s) + COMMAND_S))
         return nonce
 
+    def journal_alarms(self, gate: str) -> list[str]:
+        """Return what was found wrong with the journals of a gate, in words."""
+        return [text for name, kind, text in self.alarms if name == gate and kind.startswith("journal_")]
+
     def events(self, gate: str) -> list[records.Event]:
         """Return all events of a gate that count, journal after journal."""
         journals = self._gates[gate].journals.values()
