@@ -21,6 +21,7 @@ SESSION = """
 class Session:
     def __init__(self, gate, key, site, name, urandom):
         self._open = self._flood = False
+        self.connected = True
         self._answers = []
         self._number = 0
 
