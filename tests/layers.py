@@ -46,11 +46,12 @@ FIRMWARE = {
     ("cards.*",): (("errors", "crypto", "records", "cards.*"), (*_BASIC, "array", "time", "asyncio")),
     ("allowlist", "slots", "recover"): ((*_SERVICES, "allowlist", "slots", "recover"), _SOFT),
     ("journal", "clock", "sync"): (_SERVICES, _SOFT),
-    ("health", "link"): ((*_SERVICES, "clock", "sync"), _HARD),
+    ("health",): ((*_SERVICES, "clock"), _HARD),
+    ("link",): ((*_SERVICES, "sync", "orders"), (*_HARD, "_thread")),
     ("wiring",): ((*_SERVICES, "drivers.*", "cards.*"), _HARD),
     ("gate",): (_STORES, _SOFT),
     ("orders",): (_SERVICES, ()),
-    ("app",): ((*_STORES, "gate", "orders", "health", "sync", "link", "wiring", "drivers.*", "cards.*"), _HARD),
+    ("app",): ((*_STORES, "gate", "health", "link", "wiring", "drivers.*", "cards.*"), _HARD),
     ("main",): (("app", "wiring"), (*_HARD, "board")),
 }
 
@@ -75,6 +76,19 @@ HOST = {
     ("tools.office", "tools.office.*"): ((*_FIRMWARE_FOR_HOST, "tools.office", "tools.office.*"), True),
     ("tools.cli", "tools.cli.*"): (
         (*_FIRMWARE_FOR_HOST, "tools.*", "host_sim", "host_sim.*"),
+        True,
+    ),
+    # Measures the firmware's stores themselves.
+    ("host_sim.bench.store", "host_sim.bench.store_on_device"): (
+        (
+            *_FIRMWARE_FOR_HOST,
+            "firmware.allowlist",
+            "firmware.journal",
+            "host_sim.chips.nor_flash",
+            "host_sim.deploy",
+            "host_sim.importer",
+            "tools.office.bundle",
+        ),
         True,
     ),
     ("host_sim.*",): (
