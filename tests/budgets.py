@@ -46,8 +46,8 @@ BUDGETS = (
     Budget(450, True, ("drivers/inputs",)),
     Budget(700, True, ("drivers/feedback",)),
     Budget(5200, NETWORK, ("sync", "orders")),
-    Budget(6000, NETWORK, ("mqtt", "link")),
-    Budget(4000, False, ("config",)),
+    Budget(6100, NETWORK, ("mqtt", "link")),
+    Budget(4300, False, ("config",)),
     Budget(5000, False, ("messages",)),
 )
 

@@ -31,7 +31,20 @@ _SOFT = (
     "sys",
     "io",
 )
-_HARD = (*_SOFT, "machine", "esp32", "network", "socket", "select", "ssl", "tls", "vfs", "deflate", "random")
+_HARD = (
+    *_SOFT,
+    "machine",
+    "esp32",
+    "network",
+    "socket",
+    "select",
+    "ssl",
+    "tls",
+    "vfs",
+    "deflate",
+    "random",
+    "_thread",
+)
 
 _SERVICES = ("errors", "crypto", *PURE)
 _STORES = (*_SERVICES, "allowlist", "journal", "clock")
