@@ -96,6 +96,7 @@ class Snapshot:
         owner = self._owner
         if owner._writer is not self or self._at != self._total:
             raise BundleError("length: too short")
+        owner._writer = None  # spent, whatever comes
         if not equal(self._mac.digest(), self._tail):
             raise BundleError("MAC")
         self._check_seq()  # deltas may have been faster

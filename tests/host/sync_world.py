@@ -23,7 +23,6 @@ SITE = "JKT"
 START = 1_772_409_600
 TICK_S = 0.05
 LIST_BLOCKS, JOURNAL_BLOCKS = 20, 8
-_PLACES = 127
 
 
 def key_of(name: str) -> bytes:
@@ -43,19 +42,6 @@ def card(number: int, **fields) -> records.Credential:
         "party": 0,
     }
     return records.Credential(random.Random(number).randbytes(8), **{**values, **fields})
-
-
-class GateJournal(Journal):
-    """The journal with what a gate needs whose flash was rolled back."""
-
-    def jump(self, seq: int, mac: bytes) -> None:
-        """Go on after record `seq`, whose chain MAC is `mac`, with the next sector."""
-        end = -(-seq // _PLACES) * _PLACES
-        self.oldest = end + 1
-        self.seq = self._room = end
-        self._torn = end - seq  # the next record names them
-        self._mac = mac
-        self.acknowledged = self._saved = seq
 
 
 class Clock:
@@ -102,7 +88,7 @@ class Gate:
         self.booted = world.now
         self.clock = Clock(self)
         key = key_of(self.name)
-        self.journal = GateJournal(Partition(self.flash, LIST_BLOCKS * SECTOR, JOURNAL_BLOCKS * SECTOR), key)
+        self.journal = Journal(Partition(self.flash, LIST_BLOCKS * SECTOR, JOURNAL_BLOCKS * SECTOR), key)
         self.journal.open()
         self.list = Allowlist(Partition(self.flash, 0, LIST_BLOCKS * SECTOR), key, SITE, self.name)
         self.list.open()
