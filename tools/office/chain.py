@@ -91,8 +91,9 @@ class JournalCopy:
         if event.type == "torn":
             first, count = _torn(event)
             for named in range(max(first, seq - count), seq):
+                if named in self.events:  # what counted once is kept
+                    self.faults.append(Fault("fork", named))
                 self._suspects.discard(named)
-                self.events.pop(named, None)
                 self.torn.add(named)
         # The chain went on, so what still does not fit was not torn.
         self.faults += [Fault("changed", suspect) for suspect in sorted(self._suspects)]

@@ -291,7 +291,6 @@ class GateSession:
                 self._progress["chunk"] = now_s
             self._chunk_at = max(self._chunk_at, have.load_at)
         self._office.list_confirmed(self._gate, have.list_seq, now_s)
-        self._publish()
 
     def _judge_journal(self, have: Have, is_first: bool) -> None:
         copy = self._office.journal(self._gate, have.journal_id)
@@ -317,18 +316,13 @@ class GateSession:
     def _events(self, body: bytes) -> None:
         first = int.from_bytes(body[4:8], "big")
         raws = [body[at : at + _EVENT] for at in range(8, len(body), _EVENT)]
-        is_ours = self.report is not None and body[:4] == self.report.journal_id
-        if not is_ours or len(raws[-1]) != _EVENT or not 0 < first <= _LAST - len(raws):
+        is_whole = len(raws[-1]) == _EVENT and 0 < first <= _LAST - len(raws)
+        if self.report is None or body[:4] != self.report.journal_id or not is_whole:
             self.rejected += 1
             return
         self._office.take_events(self._gate, body[:4], first, raws)
-        self._publish()
-
-    def _publish(self) -> None:
-        """Pass movements on only when all that the gate had to tell is here: they come newest first."""
-        have = self.report
-        if have and self._office.journal(self._gate, have.journal_id).acknowledged >= have.seq:
-            self._office.publish(self._gate)
+        if self._office.journal(self._gate, body[:4]).acknowledged >= self.report.seq:
+            self._office.publish(self._gate)  # all that the gate had to tell is here: newest first
 
     # Out
 
