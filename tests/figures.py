@@ -18,9 +18,18 @@ def commit() -> str:
 
 
 def record(
-    name: str, value: float, unit: str, limit: float | None, target: float | None, command: str
+    name: str,
+    value: float,
+    unit: str,
+    limit: float | None,
+    target: float | None,
+    command: str,
+    at: str | None = None,
 ) -> None:
-    """Put the figure `name` into the file, in the place of an earlier one of that name."""
+    """Put the figure `name` into the file, in the place of an earlier one of that name.
+
+    `at`: the commit that was measured, if it may no longer be the one that is checked out.
+    """
     rows = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else []
     row = {
         "name": name,
@@ -29,7 +38,7 @@ def record(
         "limit": limit,
         "target": target,
         "command": command,
-        "commit": commit(),
+        "commit": at or commit(),
     }
     names = [other["name"] for other in rows]
     if name in names:

@@ -67,6 +67,7 @@ def main(arguments: list[str]) -> int:
         parser.error("--record needs a run of everything")
     modules = tuple(options.modules or SUITES)
     warnings.simplefilter("ignore")  # a mutant may well compare an int with `is`
+    options.commit = figures.commit() if options.record else ""
     snapshot = Snapshot(modules)
     everything = [m for name in modules for m in mutants(name, snapshot.trees["firmware." + name])]
     chosen = choose(everything, options.sample, options.seed)
@@ -124,9 +125,9 @@ def report(
         for name in (*total, "all"):
             n = total[name] if name in total else sum(total.values())
             k = killed[name] if name in total else sum(killed.values())
-            figures.record(
-                "mutation score, %s" % name, round(100 * k / n, 1), "%", LIMIT_PERCENT, LIMIT_PERCENT, COMMAND
-            )
+            percent = round(100 * k / n, 1)
+            title = "mutation score, " + name
+            figures.record(title, percent, "%", LIMIT_PERCENT, LIMIT_PERCENT, COMMAND, options.commit)
     return 1 if unexplained or wrong else 0
 
 
