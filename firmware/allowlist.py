@@ -103,7 +103,7 @@ class Allowlist:
         """
         chunk = stream.read(_HEADER)
         if len(chunk) == _HEADER and chunk[5] == _DELTA:
-            return self._apply(memoryview(chunk + stream.read(_DELTA_MAX)))
+            return self.apply_delta(memoryview(chunk + stream.read(_DELTA_MAX)))
         snapshot = self.begin()
         while chunk:
             if not snapshot.feed(chunk):
@@ -204,7 +204,8 @@ class Allowlist:
 
     # Deltas
 
-    def _apply(self, data):
+    def apply_delta(self, data: "memoryview") -> "bool | None":
+        """Apply the delta bundle that `data` holds whole; the same answers and errors as `load`."""
         header = self._accept(data, _DELTA)
         n = self._length(header)
         if len(data) != n:

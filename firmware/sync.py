@@ -275,8 +275,8 @@ class Session:
         credentials = self._gate.list
         try:
             header = records.unpack_header(body)
-            fits = header.kind == records.DELTA and header.seq_from <= credentials.seq < header.seq_to
-            if fits and not self._no_deltas and credentials.load(_Stream(body)):
+            fits = header.seq_from <= credentials.seq < header.seq_to and not self._no_deltas
+            if fits and credentials.apply_delta(body):
                 self._gate.list_changed("delta", credentials.seq)
         except (BundleError, StoreError) as error:
             self._no_deltas = True  # until a snapshot
@@ -333,15 +333,3 @@ class Session:
             seq, mac = struct.unpack_from(">I8s", body)
             if gate.journal.seq < seq:
                 gate.journal.jump(seq, mac)
-
-
-class _Stream:
-    """Bytes that can be read piece by piece; io.BytesIO would take memory for as much as is asked for."""
-
-    def __init__(self, data):
-        self._data = data
-
-    def read(self, n):
-        data = bytes(self._data[:n])
-        self._data = self._data[n:]
-        return data

@@ -142,7 +142,7 @@ def test_the_model_sees_an_event_that_is_missing(monkeypatch):
 
 
 def test_the_model_sees_a_list_that_is_another(monkeypatch):
-    monkeypatch.setattr(Allowlist, "load", lambda store, stream: False)
+    monkeypatch.setattr(Allowlist, "apply_delta", lambda store, data: False)
     lives = Lives()
     lives.world.settle()
     lives.revoke(number=1)

@@ -153,7 +153,7 @@ def test_the_gate_takes_the_examples():
     assert end.rejected == 0
     told = {entry[0]: entry[1:] for entry in gate.told}
     assert told["acknowledge"] == (1,)
-    assert told["load"][0].read(2000) == raw(EXAMPLES["delta"]["bundle"])
+    assert told["apply_delta"] == (raw(EXAMPLES["delta"]["bundle"]),)
     assert told["feed"] == (raw(EXAMPLES["chunk"]["piece"]),)
     assert told["command"] == (raw(EXAMPLES["command"]["nonce"]), "mode", "lockdown")
     assert told["remote"] == (raw("b33adc7bb53cf70a"), "in", 1, 17, SECOND, 2)

@@ -45,12 +45,11 @@ class List:
         self.error = None
         self.answer = True
 
-    def load(self, stream):
-        bundle = stream.read(64) + stream.read(4096)
+    def apply_delta(self, bundle):
         if self.error:
             raise self.error
         if self.answer:
-            self.deltas.append(bundle)
+            self.deltas.append(bytes(bundle))
             self.seq = records.unpack_header(bundle).seq_to
         return self.answer
 
