@@ -57,6 +57,104 @@ def reader(as_json: bool, write_docs: bool, polls: int | None) -> None:
     sys.exit(1 if over else 0)
 
 
+@group.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; times are microseconds.")
+@click.option("--write-docs", is_flag=True, help="Put the tables into docs/store.md.")
+@click.option("--days", default=4, show_default=True, type=click.IntRange(1), help="To simulate for a year.")
+@click.option("--quick", is_flag=True, help="1,000 and 20,000 cards and 20,000 events only.")
+def store(as_json: bool, write_docs: bool, days: int, quick: bool) -> None:
+    """Measure list and journal: reads, bytes, flash time, heap, wear; beside a JSON file and SQLite.
+
+    Our figures come from the firmware on a real MicroPython and a flash in a file, with the flash model's
+    times; the processor's time is not in them. Exit code 0: within the limits; 1: over one of them.
+    """
+    from dataclasses import asdict
+
+    from host_sim.bench import store as bench
+
+    try:
+        if quick:
+            found = bench.measure({1_000: 100, 20_000: 2_000}, (20_000,))
+        else:
+            found = bench.measure()
+        wear = bench.a_year(days)
+    except DeployError as error:
+        click.echo("Error: %s" % error, err=True)
+        sys.exit(2)
+    if write_docs:
+        bench.write_page(found, wear)
+    click.echo(json.dumps(found | {"wear": asdict(wear)}, indent=2) if as_json else bench.tables(found, wear))
+    over = bench.over(found, wear)
+    for line in over:
+        click.echo(line, err=True)
+    sys.exit(1 if over else 0)
+
+
+@group.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--taps", default=400, show_default=True, type=click.IntRange(min=1))
+def tap(as_json: bool, taps: int) -> None:
+    """Measure the wait from the card in the field to the relay, in virtual time.
+
+    Exit code 0: within the limits; 1: over one of them.
+    """
+    from dataclasses import asdict
+
+    from host_sim.bench import tap as bench
+
+    found = [bench.measure(profile, taps) for profile in bench.PROFILES]
+    if as_json:
+        click.echo(json.dumps([asdict(waits) for waits in found], indent=2))
+    else:
+        for waits in found:
+            click.echo(
+                "%-8s %d taps: mean %.1f ms (limit %.0f, target %.0f), worst %.1f ms (limit %.0f)"
+                % (
+                    waits.profile,
+                    waits.taps,
+                    waits.mean_ms,
+                    bench.MEAN_LIMIT_MS,
+                    bench.MEAN_TARGET_MS,
+                    waits.worst_ms,
+                    bench.WORST_LIMIT_MS,
+                )
+            )
+    lines = [line for waits in found for line in bench.over(waits)]
+    for line in lines:
+        click.echo(line, err=True)
+    sys.exit(1 if lines else 0)
+
+
+@group.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--taps", default=1000, show_default=True, type=click.IntRange(min=1))
+@click.option("--credentials", default=20_000, show_default=True, type=click.IntRange(1, 20_000))
+@click.option("--heap", default="192k", show_default=True, help="Heap of the interpreter.")
+@click.option("--hour/--no-hour", default=True, help="Also time a virtual hour with 120 taps.")
+def memory(as_json: bool, taps: int, credentials: int, heap: str, hour: bool) -> None:
+    """Measure code size and heap on a real MicroPython, and the real time of a virtual hour.
+
+    On a 64-bit host objects are nearly twice as large as on the ESP32. Exit code 0: the firmware fits.
+    """
+    from dataclasses import asdict
+
+    from host_sim.bench import memory as bench
+
+    try:
+        found = bench.measure(taps=taps, credentials=credentials, heap=heap, hour=hour)
+    except DeployError as error:
+        click.echo("Error: %s" % error, err=True)
+        sys.exit(2)
+    except bench.Ended as error:
+        click.echo("The firmware does not fit %s: %s" % (heap, str(error).splitlines()[-1]), err=True)
+        sys.exit(1)
+    if as_json:
+        click.echo(json.dumps([asdict(figure) for figure in found], indent=2))
+    else:
+        for figure in found:
+            click.echo("%-45s %10s %s" % (figure.name, format(figure.value, ","), figure.unit))
+
+
 def _soak(polls: int, as_json: bool) -> None:
     from dataclasses import asdict
 

@@ -1,0 +1,47 @@
+"""`pinter bench tap` and `pinter bench memory`: figures within their limits, and a refusal that says why."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from host_sim.bench import memory, tap
+from tools.cli.bench import group
+
+SECOND = 1_000_000
+
+
+def test_a_visitor_waits_less_than_the_limits_on_either_board() -> None:
+    for profile in tap.PROFILES:
+        found = tap.measure(profile, 60)
+        assert found.taps == 60 and tap.over(found) == []
+        assert 10 < found.mean_ms < found.worst_ms
+
+
+def test_a_limit_that_is_broken_is_named() -> None:
+    assert tap.over(tap.Waits("typical", 1, 45.1, 80.1)) == [
+        "typical: mean 45.1 ms, limit 45 ms",
+        "typical: worst 80.1 ms, limit 80 ms",
+    ]
+
+
+def test_the_command_prints_json() -> None:
+    done = CliRunner().invoke(group, ["tap", "--taps", "5", "--json"])
+    assert done.exit_code == 0
+    assert [row["profile"] for row in json.loads(done.output)] == ["typical", "worst"]
+
+
+@pytest.mark.requires_micropython
+def test_the_firmware_fits_its_heap_with_20000_cards() -> None:
+    figures = {figure.name: figure.value for figure in memory.measure(taps=20, heap="192k", hour=False)}
+    loaded = figures["heap of the firmware after import"]
+    served = figures["heap of the firmware after 20 taps"]
+    assert 0 < loaded < figures["heap of the firmware in service"] < served < 160_000
+
+
+@pytest.mark.requires_micropython
+def test_a_heap_that_is_too_small_is_told_in_one_line() -> None:
+    done = CliRunner().invoke(group, ["memory", "--heap", "96k", "--taps", "1", "--no-hour"])
+    assert done.exit_code == 1
+    assert "The firmware does not fit 96k: MemoryError" in done.output
+    assert "Traceback" not in done.output
