@@ -19,7 +19,7 @@ from .errors import BundleError, ConfigError, PinterError, StoreError
 from .journal import Journal
 from .policy import ALARMS, DIRECTIONS, IN, MODES, OUT, REASONS
 from .presence import INSIDE, Presence, last_reset
-from .records import unpack_credential
+from .records import CONTRARY, UNAUTHENTICATED, unpack_credential
 from .repeats import Repeats, Storm
 
 TYPE_CHECKING = const(False)
@@ -126,7 +126,9 @@ class Gate:
     def _replay(self):
         if not self.journal:
             return
+        newest = 0
         for event in self.journal.events():
+            newest = max(newest, event.time)
             if event.type == "alarm":
                 self.alarms[ALARMS[event.reason], event.direction & 15] = True
             elif event.type == "alarm_end":
@@ -139,6 +141,7 @@ class Gate:
             elif event.type == "command":
                 self.command_nonce = event.key
             self.presence.replay(event, REASONS[event.reason] if event.reason < len(REASONS) else "")
+        self.clock.raise_floor(newest)  # passages of other gates are older than what stands before them
         self.presence.settle(self.clock.now())
 
     def load_list(self) -> None:
@@ -269,7 +272,7 @@ class Gate:
             cls,
             key,
             party,
-            decision.allow and not tap.tier,
+            decision.allow and (not tap.tier) * UNAUTHENTICATED + decision.flagged * CONTRARY,
         ):
             decision = policy.error(tap.direction)
         if decision.allow and decision.reason != "free":
@@ -371,9 +374,7 @@ class Gate:
         if self.alarms.pop((kind, direction), None):
             self.record("alarm_end", direction, ALARMS.index(kind))
 
-    def record(
-        self, kind, direction=0, reason=0, cls=0, key=None, party=0, unauthenticated=False, unix=0
-    ) -> bool:
+    def record(self, kind, direction=0, reason=0, cls=0, key=None, party=0, marks=0, unix=0) -> bool:
         """Append to the journal, as of now or of the Unix time `unix`; return whether it could be written."""
         if self.journal is None:
             return bool(self.fault)  # without a key there is no journal, and the fault says so
@@ -389,7 +390,7 @@ class Gate:
                 now_ms // 1000,
                 now_ms % 1000,
                 not self.clock.trusted,
-                unauthenticated,
+                marks,
             )
             return True
         except StoreError as error:

@@ -79,7 +79,7 @@ class Journal:
         time: int = 0,
         ms: int = 0,
         untrusted: bool = False,
-        unauthenticated: bool = False,
+        marks: int = 0,
     ) -> int:
         """Write one record (fields as records.Event) and return its number.
 
@@ -88,7 +88,7 @@ class Journal:
         """
         while self._spare() < _SPARE_FORCED:
             self._extend()
-        return self._write(type, key, time, ms, direction, reason, cls, party, untrusted, unauthenticated)
+        return self._write(type, key, time, ms, direction, reason, cls, party, untrusted, marks)
 
     def acknowledge(self, seq: int) -> None:
         """Note that the office has all records up to `seq`: they may be overwritten."""
@@ -248,14 +248,12 @@ class Journal:
             self._put("torn", torn, self.newest_time)
         return self._put(*fields)
 
-    def _put(
-        self, kind, key, time, ms=0, direction=0, reason=0, cls=0, party=0, untrusted=False, unauthentic=False
-    ):
+    def _put(self, kind, key, time, ms=0, direction=0, reason=0, cls=0, party=0, untrusted=False, marks=0):
         seq = self.seq + 1
         if seq > self._room:
             raise StoreError("journal: no place")
         record = self._record
-        event = records.Event(seq, time, ms, untrusted, unauthentic, kind, direction, reason, cls, key, party)
+        event = records.Event(seq, time, ms, untrusted, marks, kind, direction, reason, cls, key, party)
         records.pack_event_into(record, event)
         mac = hmac_sha256(self._key, self._mac, record[:_BODY])[:8]
         record[_BODY:] = mac

@@ -19,11 +19,13 @@ MAC_SIZE = const(32)
 SNAPSHOT = const(1)
 DELTA = const(2)
 MERGED = const(3)  # a slot that the gate made of a list and its deltas; never a bundle
+UNAUTHENTICATED = const(2)  # a grant without proof of the card
+CONTRARY = const(1)  # a grant although the position says otherwise (antipassback "soft")
 LENGTH_MIN_MAX = const(0x7FFF)  # 22 days, 18 hours and 7 minutes
 
 _EPOCH = const(1577836800)  # 2020-01-01T00:00:00Z as Unix seconds
 _MS_UNTRUSTED = const(0x8000)
-_MS_UNAUTHENTICATED = const(0x4000)
+_MARKS = const(13)  # their place in the field of the milliseconds
 
 TIERS = ("uid", "signed", "aes")  # index = the 2-bit code of a credential; more is stronger
 
@@ -55,9 +57,9 @@ TYPES = (
 # length_min: 0..LENGTH_MIN_MAX minutes. party: 0 = none.
 Credential = namedtuple("Credential", "key cls blocked untimed tier slow from_min length_min party")
 
-# time: Unix seconds. ms: 0..999. type: a name of TYPES. direction: 1 = in, 2 = out, 0 = none; lane in the
-# high nibble. key: 8 bytes, zeros = no card.
-Event = namedtuple("Event", "seq time ms untrusted unauthenticated type direction reason cls key party")
+# time: Unix seconds. ms: 0..999. marks: UNAUTHENTICATED + CONTRARY. type: a name of TYPES. direction: 1 = in,
+# 2 = out, 0 = none; lane in the high nibble. key: 8 bytes, zeros = no card.
+Event = namedtuple("Event", "seq time ms untrusted marks type direction reason cls key party")
 
 # kind: SNAPSHOT, DELTA or MERGED. site, gate: ASCII, 1..12 characters. issued, expires: Unix seconds.
 # count, keys: how many credentials and card keys follow.
@@ -122,11 +124,10 @@ def pack_event_into(buf, event: "Event", off: int = 0) -> None:
 
     `key` may be None for "no card". Raise ValueError for a type that is not in TYPES.
     """
-    seq, time, ms, untrusted, unauthenticated, kind, direction, reason, cls, key, party = event
+    seq, time, ms, untrusted, marks, kind, direction, reason, cls, key, party = event
     if untrusted:
         ms |= _MS_UNTRUSTED
-    if unauthenticated:
-        ms |= _MS_UNAUTHENTICATED
+    ms |= marks << _MARKS
     struct.pack_into(
         ">IIHBBBB8sH",
         buf,
@@ -149,9 +150,9 @@ def unpack_event(buf, off: int = 0) -> "Event":
     return Event(
         seq,
         time,
-        ms & 0x3FFF,
+        ms & 0x1FFF,
         bool(ms & _MS_UNTRUSTED),
-        bool(ms & _MS_UNAUTHENTICATED),
+        ms >> _MARKS & 3,
         TYPES[kind] if kind < len(TYPES) else "",
         direction,
         reason,

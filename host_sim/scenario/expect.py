@@ -132,7 +132,8 @@ class Watch:
             party=record.party,
             time=self._log.local(record.time * model.US + record.ms * 1000),
             untrusted=record.untrusted,
-            unauthenticated=record.unauthenticated,
+            unauthenticated=bool(record.marks & records.UNAUTHENTICATED),
+            contrary=bool(record.marks & records.CONTRARY),
         )
         if record.type in ("grant", "deny"):
             self._decided(at_us, record, direction, name)

@@ -121,7 +121,7 @@ def test_a_gate_starts_from_the_sector_header_of_the_example():
 
 def test_record():
     for example in examples("record"):
-        names = "seq time ms untrusted unauthenticated type direction reason cls key party"
+        names = "seq time ms untrusted marks type direction reason cls key party"
         event = records.Event(*fields(example, names))
         packed = bytearray(32)
         records.pack_event_into(packed, event)
@@ -138,7 +138,7 @@ def test_the_gate_writes_the_record_of_the_example(monkeypatch):
     journal = Journal(Partition(flash, 0, flash.size), KEYS["gate_key"])
     journal.open()
     journal.append(
-        "grant", 1, 16, 1, raw(example["key"]), 17, time=example["time"], ms=250, unauthenticated=True
+        "grant", 1, 16, 1, raw(example["key"]), 17, time=example["time"], ms=250, marks=2
     )
     assert flash.contents()[32:64] == raw(example["bytes"])
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from firmware.records import CONTRARY, UNAUTHENTICATED
 from host_sim import hardware
 from tests.host.gate_bench import IN_SERVICE_US, UID, running, the_list
 
@@ -22,6 +23,17 @@ def test_a_listed_card_opens_for_one_pulse_and_its_passage_moves_it(runtime: str
         assert [r.type for r in bench.records("grant", "passage")] == ["grant", "passage"]
         status = bench.gate.status()
         assert status is not None and len(status["inside"]) == 1 and status["lane"] == "locked"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_grant_against_the_position_is_marked_and_so_is_one_without_proof(runtime: str) -> None:
+    with running(runtime) as bench:
+        bench.tap(5 * SECOND)
+        bench.walk(6 * SECOND)
+        bench.tap(10 * SECOND)  # staff: antipassback `soft`
+        bench.world.run_until(12 * SECOND)
+        marks = [record.marks for record in bench.records("grant")]
+        assert marks == [UNAUTHENTICATED, UNAUTHENTICATED + CONTRARY]
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

@@ -476,7 +476,7 @@ def as_event(time: int, what: tuple) -> records.Event | None:
 
 def event(kind: str, time: int, direction: str, key: bytes, cls: int = 0, party: int = 0) -> records.Event:
     code = policy.DIRECTIONS.index(direction)
-    return records.Event(1, time, 0, False, False, kind, code, 0, cls, key, party)
+    return records.Event(1, time, 0, False, 0, kind, code, 0, cls, key, party)
 
 
 @given(sites, histories)

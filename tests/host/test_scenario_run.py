@@ -212,7 +212,7 @@ class Eyes:
 
     def record(self, at_us, kind, direction=1, reason="", key=KEY):
         table = ALARMS if kind == "alarm" else REASONS
-        record = records.Event(1, 0, 0, False, False, kind, direction, table.index(reason), 1, key, 0)
+        record = records.Event(1, 0, 0, False, 0, kind, direction, table.index(reason), 1, key, 0)
         self.watch.see(at_us, "journal", {"record": record})
 
     def relay(self, at_us, direction="in"):

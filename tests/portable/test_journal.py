@@ -53,9 +53,7 @@ def test_a_new_journal_starts_at_one_and_gets_a_random_id():
 def test_a_record_comes_back_with_all_its_fields():
     device = NorDevice(SECTORS)
     journal = opened(device)
-    journal.append(
-        "deny", 2, 9, 3, CARD, 60000, time=1772438400, ms=999, untrusted=True, unauthenticated=True
-    )
+    journal.append("deny", 2, 9, 3, CARD, 60000, time=1772438400, ms=999, untrusted=True, marks=2)
     journal.append("boot", time=1772438401)
     first, second = list(rebooted(device).events())
     assert tuple(first) == (1, 1772438400, 999, True, True, "deny", 2, 9, 3, CARD, 60000)

@@ -27,7 +27,7 @@ def changed(record, **fields):
 
 NAMES = {
     Credential: "key cls blocked untimed tier slow from_min length_min party".split(),
-    Event: "seq time ms untrusted unauthenticated type direction reason cls key party".split(),
+    Event: "seq time ms untrusted marks type direction reason cls key party".split(),
     Header: "kind site gate seq_from seq_to issued expires count keys".split(),
 }
 
@@ -103,7 +103,7 @@ def test_windows_are_whole_minutes_from_2020():
 
 def test_an_event_takes_24_bytes_and_leaves_the_mac_alone():
     buf = bytearray(b"\xee" * 40)
-    e = Event(0x01020304, 0x69A4D9C8, 999, True, False, "grant", 2, 5, 4, KEY, 0x0102)
+    e = Event(0x01020304, 0x69A4D9C8, 999, True, 0, "grant", 2, 5, 4, KEY, 0x0102)
     records.pack_event_into(buf, e, 4)
     assert bytes(buf[4:28]) == b"\x01\x02\x03\x04\x69\xa4\xd9\xc8\x83\xe7\x02\x02\x05\x04" + KEY + b"\x01\x02"
     assert bytes(buf[:4] + buf[28:]) == b"\xee" * 16
@@ -113,16 +113,16 @@ def test_an_event_takes_24_bytes_and_leaves_the_mac_alone():
 def test_flags_of_an_event_do_not_touch_its_milliseconds():
     buf = bytearray(32)
     for untrusted in (False, True):
-        for unauthenticated in (False, True):
+        for marks in range(4):
             for ms in (0, 999):
-                e = Event(1, 2, ms, untrusted, unauthenticated, "deny", 1, 0, 0, KEY, 0)
+                e = Event(1, 2, ms, untrusted, marks, "deny", 1, 0, 0, KEY, 0)
                 records.pack_event_into(buf, e)
                 assert records.unpack_event(buf) == e
 
 
 def test_an_event_without_a_card_has_a_key_of_zeros():
     buf = bytearray(32)
-    records.pack_event_into(buf, Event(1, 2, 3, False, False, "boot", 0, 0, 0, None, 0))
+    records.pack_event_into(buf, Event(1, 2, 3, False, 0, "boot", 0, 0, 0, None, 0))
     assert records.unpack_event(buf).key == bytes(8)
     assert len(buf) == records.EVENT_SIZE
 
@@ -138,7 +138,7 @@ def test_types_keep_their_codes():
 
 def test_an_unknown_type_is_refused_when_packed_and_empty_when_read():
     buf = bytearray(32)
-    raises(ValueError, records.pack_event_into, buf, Event(1, 2, 3, False, False, "x", 0, 0, 0, None, 0))
+    raises(ValueError, records.pack_event_into, buf, Event(1, 2, 3, False, 0, "x", 0, 0, 0, None, 0))
     assert bytes(buf) == bytes(32)
     for code in (0, len(records.TYPES), 250):
         buf[10] = code
