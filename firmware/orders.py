@@ -5,6 +5,7 @@ only where there is a link. It trusts its caller: the session has checked every 
 """
 
 from .policy import DIRECTIONS, IN, MODES, OUT
+from .presence import UNKNOWN
 
 COMMANDS = ("", "open", "identify", "reboot")  # index = code in `command` records; append only
 
@@ -24,11 +25,19 @@ class Orders:
         return self._gate.command_nonce
 
     def office_time(self, unix_ms: int) -> None:
-        """Take the office's time; a step back of more than 120 s is refused and alarmed."""
-        if self.clock.set(unix_ms):
-            self._gate.end_alarm("clock")
-        else:
-            self._gate.alarm_once("clock")
+        """Take the office's time; a step back of more than 120 s is refused and alarmed.
+
+        What was stamped by a clock that was not trusted gets its true time.
+        """
+        gate, clock = self._gate, self.clock
+        was_trusted, before = clock.trusted, clock.now()
+        if not clock.set(unix_ms):
+            gate.alarm_once("clock")
+            return
+        if not was_trusted:
+            gate.record("clock", key=before.to_bytes(8, "big")[4:] + bytes(4))
+            gate.presence.retime(before, clock.now())
+        gate.end_alarm("clock")
 
     def command(self, nonce: bytes, name: str, argument: str) -> bool:
         """Carry out `mode` (policy.MODES), `open` ("in", "out"), `identify`, `reboot`; False for others."""
@@ -54,20 +63,24 @@ class Orders:
     def remote(self, key: bytes, direction: str, cls: int, party: int, unix: int, number: int) -> None:
         """Learn of a passage confirmed at gate `number` of the site (0: here, before a restart) at `unix`."""
         gate = self._gate
-        is_news = unix > gate.presence.confirmed_at(key)
+        known = gate.presence.known(key)
         alarm = gate.presence.remote(key, direction, cls, party, unix, number)
-        if is_news:
+        if gate.presence.known(key) != known:
             code = DIRECTIONS.index(direction) | min(number, 15) << 4
             gate.record("remote", code, 0, cls, key, party, unix=unix)
-        if alarm:
-            gate.alarm(alarm, 0, cls, key, party) if is_news else gate.alarm_once(alarm)
+            if alarm:
+                gate.alarm(alarm, 0, cls, key, party)
+        elif alarm:
+            gate.alarm_once(alarm)
 
     def forget(self, key: bytes, unix: int) -> None:
         """The card was issued, returned or lost at `unix`: its position is unknown, its visit over."""
-        gate = self._gate
-        if gate.presence.confirmed_at(key) <= unix:
-            gate.presence.forget(key, unix, True)
-            gate.record("reset", key=key)
+        presence = self._gate.presence
+        known = presence.confirmed_at(key)
+        # In the same second it was told already, or passed before it was at the desk.
+        if known < unix or (known == unix and presence.position(key) != UNKNOWN):
+            presence.forget(key, unix, True)
+            self._gate.record("reset", key=key, unix=unix)
 
     def list_changed(self, kind: str, seq: int) -> None:
         """A list of the office is in force: `kind` "snapshot" or "delta"."""

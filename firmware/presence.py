@@ -13,13 +13,15 @@ INSIDE = "inside"
 OUTSIDE = "outside"
 UNKNOWN = "unknown"
 
-# An entry: card key 8 | class 4 bits, entered in its visit 1, left before it entered 1, position 2 | gate 1 |
-# party 2 | time 4: seconds since 2020, of the last confirmed passage or of the moment it became unknown.
+# An entry: card key 8 | class 4 bits, entered in its visit 1, earlier entries are excused or told 1,
+# position 2 | gate 1 | party 2 | time 4: seconds since 2020, of the last confirmed passage or of the moment it
+# became unknown.
 _SIZE = const(16)
 _FLAGS = const(8)
 _PARTY = const(10)
+_TIME = const(12)
 _ENTERED = const(8)
-_AFTER_EXIT = const(4)
+_EXCUSED = const(4)
 _POSITION = const(3)
 _INSIDE = const(2)
 _OUTSIDE = const(1)
@@ -38,10 +40,11 @@ class Presence:
         self._inside = [0] * len(classes)  # how many are inside, by class
         self._pending = None  # (key, direction, cls, party, time) of the grant whose outcome is open
         self._reset = 0  # seconds since 2020 of the last `forget_all`
+        self._start = 0  # and of the start of the gate
 
     def position(self, key) -> str:
         """Return INSIDE, OUTSIDE or UNKNOWN; UNKNOWN for the key None."""
-        return _NAMES[self._entry(self._find(key))[0] & _POSITION]
+        return _NAMES[self.known(key)[0] & _POSITION]
 
     def visit_entered(self, key, party: int, since: int) -> bool:
         """Return whether `key` entered in the visit of `party` that began at `since` (0: a visit without a
@@ -49,7 +52,7 @@ class Presence:
 
         A confirmed entry counts; `since` is the earliest moment of the visit, from - early_min.
         """
-        flags, _, of, time = self._entry(self._find(key))
+        flags, _, of, time = self.known(key)
         return flags & _ENTERED != 0 and of == party and time >= since - _EPOCH
 
     def principal_in(self, party: int, now: int, within_s: int) -> bool:
@@ -67,7 +70,7 @@ class Presence:
         for cls, inside in enumerate(self._inside):
             if self._is(cls, "counted"):
                 n += inside
-        flags = self._entry(self._find(except_key))[0]
+        flags = self.known(except_key)[0]
         return n - (flags & _POSITION == _INSIDE and self._is(flags >> 4, "counted"))
 
     def inside(self):
@@ -80,7 +83,7 @@ class Presence:
         """Remember the grant of an opening. One whose outcome is still open makes its card's position
         unknown."""
         if self._pending and self._pending[0] != key:
-            self.settle(now)
+            self.forget(self._pending[0], now)
         self._pending = key, direction, cls, party, now
 
     def ended(self, key) -> None:
@@ -89,7 +92,8 @@ class Presence:
             self._pending = None
 
     def settle(self, now: int) -> None:
-        """Make the position of a card whose grant has no outcome unknown: after the replay at boot."""
+        """Begin after the replay at boot: the position of a card whose grant has no outcome is unknown."""
+        self._start = now - _EPOCH
         if self._pending:
             self.forget(self._pending[0], now)
 
@@ -109,9 +113,10 @@ class Presence:
             cls, party = flags >> 4, known_party
         was = flags & _POSITION
         if direction == "in":
-            mark = _AFTER_EXIT if was == _OUTSIDE else 0
+            is_double = was == _INSIDE and known_gate != gate
+            mark = _EXCUSED if is_double or was == _OUTSIDE else flags & _EXCUSED
             self._write(at, cls, _INSIDE | _ENTERED | mark, gate, party, now)
-            return "double_entry" if was == _INSIDE and known_gate != gate else ""
+            return "double_entry" if is_double else ""
         self._write(at, cls, _OUTSIDE | flags & _ENTERED, gate, party, now)
         if (
             gate
@@ -127,8 +132,8 @@ class Presence:
         """Record a passage confirmed by another gate at `time`; return as `confirm` does.
 
         `gate`: 1..255, any fixed numbering of the other gates. A passage that is not later than what is known
-        moves nobody; a gate that learns of an earlier entry after its own still finds the double entry (of
-        the passages that arrive together, hand in the newest first).
+        moves nobody; a gate that learns of an earlier entry after its own still finds the double entry, once
+        (of the passages that arrive together, hand in the newest first).
         """
         if time - _EPOCH <= self._reset:
             return ""
@@ -136,16 +141,20 @@ class Presence:
         flags, known_gate, _, known = self._entry(at)
         if time - _EPOCH > known:
             return self.confirm(key, direction, cls, party, time, gate)
-        if time - _EPOCH < known and flags & (_POSITION | _AFTER_EXIT) == _INSIDE:
-            if direction == "out":
-                self._table[at + _FLAGS] |= _AFTER_EXIT
-            elif known_gate != gate:
+        if time - _EPOCH < known and flags & (_POSITION | _EXCUSED) == _INSIDE:
+            if direction == "out" or known_gate != gate:
+                self._table[at + _FLAGS] |= _EXCUSED
+            if direction == "in" and known_gate != gate:
                 return "double_entry"
         return ""
 
+    def known(self, key):
+        """Return what the table has of `key`, a value that is equal as long as nothing changed."""
+        return self._entry(self._find(key))
+
     def confirmed_at(self, key) -> int:
         """Return when `key` was last confirmed, or its position became unknown; the start of 2020: never."""
-        return self._entry(self._find(key))[3] + _EPOCH
+        return self.known(key)[3] + _EPOCH
 
     def forget(self, key, now: int, visit_over: bool = False) -> None:
         """Make the position of `key` unknown; what other gates confirmed before `now` no longer counts for
@@ -172,6 +181,16 @@ class Presence:
         self._reset = now - _EPOCH
         return still
 
+    def retime(self, before: int, now: int) -> None:
+        """Move what happened at this gate since its start to its true time: the clock, which was not trusted,
+        showed `before` when it really was `now`."""
+        for at in range(0, self._end, _SIZE):
+            _, gate, _, time = self._entry(at)
+            if not gate and self._start < time <= before - _EPOCH:
+                struct.pack_into(">I", self._table, at + _TIME, time + now - before)
+        if self._start <= self._reset <= before - _EPOCH:
+            self._reset += now - before
+
     def replay(self, event, reason: str) -> None:
         """Apply one journal record (records.Event, and its reason by name) at boot; after the last: `settle`.
 
@@ -184,6 +203,8 @@ class Presence:
         if not any(key):
             if kind == "reset":
                 self.forget_all(time)
+            elif kind == "boot":
+                self.settle(time)
         elif kind == "reset":
             self.forget(key, time, True)
         elif kind == "grant":
@@ -195,6 +216,8 @@ class Presence:
             self.ended(key)
         elif kind in ("passage", "late_passage"):
             self.confirm(key, direction, event.cls, event.party, time)
+        elif kind == "clock":
+            self.retime(int.from_bytes(key[:4], "big"), time)
         elif kind == "remote":
             self.remote(key, direction, event.cls, event.party, time, event.direction >> 4)
 

@@ -34,7 +34,7 @@ BUDGETS = (
     Budget(3600, True, ("journal",)),
     Budget(3400, True, ("policy",)),
     Budget(3050, True, ("lane",)),
-    Budget(2850, True, ("presence",)),
+    Budget(3200, True, ("presence",)),
     Budget(1400, True, ("clock", "rtcmem")),
     Budget(800, True, ("health",)),
     Budget(1800, True, ("wiring",)),

@@ -2,6 +2,7 @@
 
 from firmware import orders
 from firmware.policy import MODES
+from firmware.presence import INSIDE, UNKNOWN
 
 KEY = b"\x01\x02\x03\x04\x05\x06\x07\x08"
 NONCE = b"nonce  1"
@@ -11,25 +12,44 @@ T = 1772410800
 class FakeClock:
     def __init__(self):
         self.taken = []
-        self.answer = True
+        self.answer = self.trusted = True
+        self.unix = T - 100
+
+    def now(self):
+        return self.unix
 
     def set(self, unix_ms):
         self.taken.append(unix_ms)
+        if self.answer:
+            self.trusted = True
+            self.unix = unix_ms // 1000
         return self.answer
 
 
 class FakePresence:
     def __init__(self):
         self.at = 0
+        self.where = UNKNOWN
         self.alarm = ""
         self.calls = []
+        self.reset = 0
 
     def confirmed_at(self, key):
         return self.at
 
+    known = confirmed_at
+
+    def position(self, key):
+        return self.where
+
     def remote(self, *arguments):
         self.calls.append(arguments)
+        if arguments[4] > max(self.at, self.reset):
+            self.at = arguments[4]
         return self.alarm
+
+    def retime(self, *arguments):
+        self.calls.append(arguments)
 
     def forget(self, *arguments):
         self.calls.append(arguments)
@@ -47,7 +67,7 @@ class FakeGate:
         self.hardware = self
         self.feedback = self
 
-    def record(self, kind, direction=0, reason=0, cls=0, key=None, party=0, unauthenticated=False, unix=0):
+    def record(self, kind, direction=0, reason=0, cls=0, key=None, party=0, marks=0, unix=0):
         self.done.append(("record", kind, direction, reason, cls, key, party, unix))
 
     def lane_event(self, event):
@@ -122,6 +142,19 @@ def test_the_time_of_the_office_is_taken_and_a_refused_one_alarms():
     assert gate.done == [("alarm_once", "clock")]
 
 
+def test_the_first_trusted_time_is_journalled_and_moves_what_was_stamped_before():
+    gate, made = make()
+    gate.clock.trusted = False
+    made.office_time(T * 1000)
+    shown = (T - 100).to_bytes(4, "big") + bytes(4)
+    assert gate.done == [("record", "clock", 0, 0, 0, shown, 0, 0), ("end_alarm", "clock")]
+    assert gate.presence.calls == [(T - 100, T)]
+    gate, made = make()
+    gate.clock.trusted = gate.clock.answer = False
+    made.office_time(T * 1000)
+    assert gate.done == [("alarm_once", "clock")] and gate.presence.calls == []
+
+
 def test_a_passage_at_another_gate_is_journalled_with_its_time_and_gate():
     gate, made = make()
     made.remote(KEY, "in", 1, 17, T, 3)
@@ -134,12 +167,12 @@ def test_what_is_no_news_is_not_journalled_again():
     gate.presence.at = T
     made.remote(KEY, "in", 1, 17, T, 3)
     assert gate.done == []
-    gate.presence.alarm = "double_entry"
+    gate.presence.alarm = "fault"  # no place in the table, so nothing changes
     made.remote(KEY, "in", 1, 17, T - 5, 3)
-    assert gate.done == [("alarm_once", "double_entry")]
+    assert gate.done == [("alarm_once", "fault")]
 
 
-def test_a_double_entry_that_is_news_is_alarmed_each_time():
+def test_a_double_entry_is_alarmed_each_time_after_its_passage_was_journalled():
     gate, made = make()
     gate.presence.alarm = "double_entry"
     made.remote(KEY, "in", 1, 17, T, 20)
@@ -148,14 +181,31 @@ def test_a_double_entry_that_is_news_is_alarmed_each_time():
 
 def test_a_card_that_was_issued_is_unknown_unless_it_passed_since():
     gate, made = make()
-    gate.presence.at = T
+    gate.presence.at = T - 1
     made.forget(KEY, T)
     assert gate.presence.calls == [(KEY, T, True)]
-    assert gate.done == [("record", "reset", 0, 0, 0, KEY, 0, 0)]
+    assert gate.done == [("record", "reset", 0, 0, 0, KEY, 0, T)]
     gate, made = make()
     gate.presence.at = T + 1
     made.forget(KEY, T)
     assert gate.presence.calls == [] and gate.done == []
+
+
+def test_a_card_that_was_issued_is_forgotten_once_however_often_it_is_told():
+    gate, made = make()
+    gate.presence.at = T
+    made.forget(KEY, T)
+    assert gate.presence.calls == [] and gate.done == []
+    gate.presence.where = INSIDE  # it passed in the same second
+    made.forget(KEY, T)
+    assert gate.presence.calls == [(KEY, T, True)]
+
+
+def test_a_passage_before_a_reset_is_not_journalled_whenever_it_is_told():
+    gate, made = make()
+    gate.presence.reset = T
+    made.remote(KEY, "in", 1, 17, T, 3)
+    assert gate.presence.calls == [(KEY, "in", 1, 17, T, 3)] and gate.done == []
 
 
 def test_lists_are_handed_on():

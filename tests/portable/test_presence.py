@@ -549,6 +549,23 @@ def test_news_of_an_exit_between_excuses_the_earlier_entry():
     assert p.remote(key(2), "in", YELLOW, 2, T, 2) == ""
 
 
+def test_a_double_entry_is_told_once_however_often_its_passages_come():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 1, T + 10)
+    known = p.known(key(1))
+    assert p.remote(key(1), "in", YELLOW, 1, T, 2) == "double_entry"
+    assert p.known(key(1)) != known, "to be journalled, so that a restart does not tell it again"
+    known = p.known(key(1))
+    assert p.remote(key(1), "in", YELLOW, 1, T, 2) == "" and p.known(key(1)) == known
+    assert p.remote(key(1), "in", YELLOW, 1, T + 20, 2) == "double_entry"
+    p = make()
+    p.remote(key(1), "in", YELLOW, 1, T, 2)
+    assert p.remote(key(1), "in", YELLOW, 1, T + 10, 3) == "double_entry"
+    assert p.remote(key(1), "in", YELLOW, 1, T, 2) == ""
+    assert p.remote(key(1), "in", YELLOW, 1, T + 11, 3) == ""
+    assert p.remote(key(1), "in", YELLOW, 1, T, 2) == ""
+
+
 def test_an_earlier_entry_of_somebody_outside_is_no_double_entry():
     p = make()
     p.confirm(key(1), "out", YELLOW, 1, T + 10)
@@ -657,6 +674,57 @@ def test_a_replay_takes_earlier_exits_at_other_gates():
     )
     assert p.position(key(1)) == INSIDE
     assert p.remote(key(1), "in", YELLOW, 1, T + 1, 3) == ""
+
+
+def test_a_replay_knows_that_a_double_entry_was_told():
+    p = replayed((event("passage", 1, 1, T + 10), ""), (event("remote", 1, 2 << 4 | 1, T), ""))
+    assert p.position(key(1)) == INSIDE
+    assert p.remote(key(1), "in", YELLOW, 1, T, 2) == ""
+
+
+# a clock that was not trusted
+
+
+def test_what_a_wrong_clock_stamped_since_the_start_gets_its_true_time():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 1, T)  # before the start
+    p.settle(T)
+    p.confirm(key(2), "in", YELLOW, 2, T + 1)
+    p.confirm(key(3), "out", YELLOW, 3, T + 20)
+    p.remote(key(4), "in", YELLOW, 4, T + 10, 2)
+    p.retime(T + 20, T + 80)
+    times = [p.confirmed_at(key(n)) for n in (1, 2, 3, 4)]
+    assert times == [T, T + 61, T + 80, T + 10]
+    assert sorted(p.inside()) == sorted([key(1), key(2), key(4)]) and p.position(key(3)) == OUTSIDE
+    p.confirm(key(5), "in", YELLOW, 5, T + 21)
+    p.retime(T + 20, T + 80)
+    assert p.confirmed_at(key(5)) == T + 21
+
+
+def test_a_reset_by_a_wrong_clock_gets_its_true_time():
+    for at, is_before in ((T, False), (T + 20, False), (T - 1, True), (T + 21, True)):
+        p = make()
+        p.settle(T)
+        p.forget_all(at)
+        p.retime(T + 20, T + 80)
+        p.remote(key(1), "in", YELLOW, 1, at + 60, 2)
+        assert (p.position(key(1)) == INSIDE) == is_before, at
+
+
+def test_a_replay_moves_what_a_wrong_clock_stamped():
+    shown = (T + 20).to_bytes(4, "big") + bytes(4)
+    clock = records.Event(1, T + 80, 0, False, False, "clock", 0, 0, 0, shown, 0)
+    p = replayed(
+        (event("passage", 1, 1, T), ""),
+        (event("boot", 0, 0, T), ""),
+        (event("passage", 2, 1, T + 5), ""),
+        (clock, ""),
+    )
+    assert p.confirmed_at(key(1)) == T
+    assert p.confirmed_at(key(2)) == T + 65
+    p = replayed((event("grant", 1, 1, T), "ok"), (event("boot", 0, 0, T + 5), ""))
+    p.confirm(key(2), "in", YELLOW, 2, T + 6)
+    assert p.confirmed_at(key(1)) == T + 5 and not p.principal_in(1, T + 6, 120)
 
 
 # the daily reset
