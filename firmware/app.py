@@ -51,9 +51,9 @@ class App:
 
     def _start_link(self):
         """Keep the gate connected to its office. Loaded only where the config names a broker."""
-        from . import link
+        from .link import Link
 
-        self._supervisor.add("link", link.of(self._gate, self._hardware, self.status, self._on_link).run)
+        self._supervisor.add("link", Link(self._gate, self.status, self._on_link).run)
 
     def _on_link(self, text):
         self._link = text

@@ -9,13 +9,14 @@ import _thread
 import asyncio
 import os
 import socket
-import time
+from time import ticks_add, ticks_diff, ticks_ms, ticks_us
 
 from micropython import const
 
 from . import mqtt
 from .crypto import hmac_sha256
 from .errors import PinterError
+from .mqtt import MQTTError
 from .orders import Orders
 from .sync import Session
 
@@ -36,35 +37,23 @@ _QUEUE = const(12)  # packets that wait for the socket
 _BURST = const(2)  # frames that are made in one turn
 _PACKET_SIZE = const(1280)  # a frame of 1,200 bytes, its topic and its headers
 
-_CONNECTING, _SUBSCRIBING, _OPEN = const(0), const(1), const(2)
-_OFFLINE = b'{"online": false}'
+_CONNECTING = const(0)
+_SUBSCRIBING = const(1)
+_OPEN = const(2)
 
-
-def of(gate, hardware, status, on_status) -> "Link":
-    """Return the link of `gate` (gate.Gate) on its `hardware`, with a session of its own.
-
-    `status()` returns the gate's report. Raises ConfigError if the gate has no key.
-    """
-    key = hardware.secret("gate_key")
-    gate.session = session = Session(Orders(gate), key, gate.site.site, gate.site.gate, os.urandom)
-    return Link(
-        session,
-        gate.site,
-        key,
-        lambda: session.status_json(status()),
-        on_status,
-        gate.clock.uptime_ms,
-        lambda: gate.lane.opening is None and not any(reader.uids for reader in hardware.readers),
-    )
+# Packet types: MQTT 2.2.1.
+_CONNACK = const(2)
+_PUBLISH = const(3)
+_PUBACK = const(4)
+_SUBACK = const(9)
+_PINGRESP = const(13)
 
 
 class Link:
-    """Keeps `session` (sync.Session) connected to the broker in the config of `site` (config.Site).
+    """Keeps `gate` (gate.Gate) connected to the broker in its config, with a session of its own.
 
-    `gate_key`: 32 bytes; what the broker knows is derived from it and does not lead back. `report()` returns
-    what is published for everybody to see. `on_status(text)`: "" when the gate is connected, else why not.
-    `uptime_ms()`: the session's clock. `is_quiet()`: True while a second without reader polls hurts nobody; a
-    handshake with a certificate waits for that.
+    `status()` returns the gate's report. `on_status(text)`: "" when the gate is connected, else why not.
+    Raises ConfigError if the gate has no key.
     """
 
     if TYPE_CHECKING:
@@ -75,18 +64,21 @@ class Link:
         _found: Any
         _error: "Exception | None"
 
-    def __init__(self, session, site, gate_key: bytes, report, on_status, uptime_ms, is_quiet):
-        self._session = session
-        self._network = site.network
-        self._name = site.site + "/" + site.gate
-        self._secret = hmac_sha256(gate_key, b"PINTER broker 1")
-        self._report = report
+    def __init__(self, gate, status, on_status):
+        site = gate.site
+        key = gate.hardware.secret("gate_key")
+        gate.session = self._session = Session(Orders(gate), key, site.site, site.gate, os.urandom)
+        self._gate = gate
+        self._status = status
         self._on_status = on_status
-        self._uptime_ms = uptime_ms
-        self._is_quiet = is_quiet
+        self._uptime_ms = gate.clock.uptime_ms
+        self._network = site.network
+        self._secret = hmac_sha256(
+            key, b"PINTER broker 1"
+        )  # known to the broker; does not lead back to the key
+        self._name = site.site + "/" + site.gate
         self._topic = "pinter/1/" + self._name + "/"
-        self._address = self._socket = self._reader = None
-        self._stage = _CONNECTING
+        self._address = self._socket = self._reader = self._stage = None
         self._found = (None,)  # what the thread found; empty while it looks
 
     async def run(self, beat) -> None:
@@ -94,13 +86,10 @@ class Link:
         self._beat = beat
         delay_ms = _FIRST_DELAY_MS
         while True:
-            while self._network.tls == "ca" and not self._is_quiet():
-                await self._turn()
-            begin = time.ticks_ms()
+            self._close()
+            begin = ticks_ms()
             try:
-                self._start()
-                await self._resolve()
-                self._connect()
+                await self._connect()
                 while self._error is None:
                     self._check()
                     self._pump()
@@ -113,7 +102,7 @@ class Link:
             self._close()
             self._on_status(why)
             # The microseconds of a failure are random enough to keep many gates from coming at once.
-            jitter = time.ticks_us() % 256  # pyright: ignore[reportOperatorIssue]
+            jitter = ticks_us() % 256  # pyright: ignore[reportOperatorIssue]
             wait_ms = max(delay_ms * (256 + jitter) // 512, _since(begin) + _PAUSE_MS)
             delay_ms = min(2 * delay_ms, _LAST_DELAY_MS)
             while _since(begin) < wait_ms:
@@ -123,55 +112,51 @@ class Link:
         self._beat()
         return asyncio.sleep_ms(_TICK_MS)
 
-    # Getting there
-
-    def _start(self):
-        self._close()  # what a fault that was not the network's has left
+    async def _connect(self):
+        """Find the broker and begin to connect; `_receive` goes on from there."""
+        gate, network, name = self._gate, self._network, self._name
+        # A handshake with a certificate computes for a second: only while that hurts nobody.
+        while network.tls == "ca" and (
+            gate.lane.opening is not None or any([reader.uids for reader in gate.hardware.readers])  # noqa: C419
+        ):
+            await self._turn()
         self._error = None
         self._decoder = mqtt.Decoder(_PACKET_SIZE)
         self._ids = mqtt.PacketIds()
         self._queue = []
-        self._pinged = False
-        self._heard = self._sent = self._reported = time.ticks_ms()
-
-    async def _resolve(self):
-        """Find the broker's address, in a thread: a name server that does not answer would block all else."""
+        self._heard = self._sent = self._reported = ticks_ms()
         if self._found:
+            # In a thread: a name server that does not answer would block everything else.
             found = []
-            network = self._network
             _thread.start_new_thread(_look_up, (network.broker, network.port, found))
             self._found = found
         while not self._found and _since(self._heard) < (_LOOKUP_MS if self._address else _ATTEMPT_MS):
             await self._turn()
-        if self._found and self._found[0]:
-            self._address = self._found[0]
+        self._address = (self._found and self._found[0]) or self._address
         if not self._address:
-            raise mqtt.MQTTError("no address")
-
-    def _connect(self):
-        address, tls = self._address, self._network.tls
-        self._socket = plain = socket.socket(address[0], address[1], address[2])
+            raise MQTTError("no address")
+        self._socket = plain = socket.socket(self._address[0], self._address[1], self._address[2])
         plain.setblocking(False)
         try:
-            plain.connect(address[-1])
+            plain.connect(self._address[-1])
         except OSError:
             pass  # EINPROGRESS; anything else shows at the first write
         user = password = None
-        if tls != "none":
-            user = self._name
-            if tls == "ca":
+        if network.tls != "none":
+            user = name
+            if network.tls == "ca":
                 password = self._secret.hex()
-            self._socket = _context(tls, user, self._secret).wrap_socket(
-                plain, server_hostname=self._network.broker, do_handshake_on_connect=False
+            self._socket = _context(network.tls, name, self._secret).wrap_socket(
+                plain, server_hostname=network.broker, do_handshake_on_connect=False
             )
         self._stream = asyncio.StreamReader(self._socket)
         # Written when the connection is there: `drain` waits for that, and for the TLS handshake.
         self._stream.out_buf = mqtt.connect(
-            self._name.replace("/", "-"),
-            self._network.keepalive_s,
+            name.replace("/", "-"),
+            network.keepalive_s,
             user,
             password,
-            (self._topic + "status", _OFFLINE, 1, True),
+            (self._topic + "status", b'{"online": false}', 1, True),
         )
         self._reader = asyncio.create_task(self._receive())
 
@@ -181,10 +166,10 @@ class Link:
             self._reader = None
         if self._socket:
             self._socket.close()
-            self._socket = self._stream = None
+            self._socket = None
         if self._stage == _OPEN:
-            self._stage = _CONNECTING
             self._session.closed(self._uptime_ms())
+        self._stage = _CONNECTING
 
     # What comes
 
@@ -194,11 +179,11 @@ class Link:
             try:
                 await self._stream.drain()
             except ValueError as error:  # what MicroPython makes of a certificate that does not hold
-                raise mqtt.MQTTError(str(error).strip())
+                raise MQTTError(str(error).strip())
             while True:
                 n = await self._stream.readinto(self._decoder.room())
                 if n == 0:
-                    raise mqtt.MQTTError("closed by the broker")
+                    raise MQTTError("closed")
                 packet = n and self._decoder.add(n)
                 if packet:
                     self._handle(mqtt.parse(packet[0], packet[1]))
@@ -207,29 +192,27 @@ class Link:
             self._error = error
 
     def _handle(self, packet):
-        self._heard = time.ticks_ms()
+        self._heard = ticks_ms()
         kind = packet[0]
-        if kind == mqtt.PUBLISH:
+        if kind == _PUBLISH:
             # What comes before SUBACK, or on another topic, is not for the session.
             if self._stage == _OPEN and packet[1] == (self._topic + "down").encode():
                 self._session.received(packet[2], self._uptime_ms())
             if packet[3]:
                 self._send(mqtt.puback(packet[3]))
-        elif kind == mqtt.PUBACK:
+        elif kind == _PUBACK:
             self._ids.release(packet[1])
             self._stuck = self._heard
-        elif kind == mqtt.PINGRESP:
-            self._pinged = False
-        elif kind == mqtt.CONNACK and self._stage == _CONNECTING and not packet[1]:
+        elif kind == _CONNACK and self._stage == _CONNECTING and not packet[1]:
             self._stage = _SUBSCRIBING
             self._send(mqtt.subscribe(1, self._topic + "down", 1))
-        elif kind == mqtt.SUBACK and self._stage == _SUBSCRIBING and packet[2] < 2:
+        elif kind == _SUBACK and self._stage == _SUBSCRIBING and packet[2] < 2:
             self._stage = _OPEN
-            self._reported = time.ticks_add(self._heard, -_STATUS_MS)
+            self._reported = ticks_add(self._heard, -_STATUS_MS)
             self._session.opened(self._uptime_ms())
             self._on_status("")
-        else:
-            raise mqtt.MQTTError("refused: %s" % (packet,))
+        elif kind != _PINGRESP:
+            raise MQTTError("refused: %s" % (packet,))
 
     # What goes
 
@@ -241,14 +224,14 @@ class Link:
             keepalive_ms = self._network.keepalive_s * 1000
             limit_ms = keepalive_ms + _ANSWER_MS
             if len(self._ids.waiting) < _WINDOW:
-                self._stuck = time.ticks_ms()
+                self._stuck = ticks_ms()
             elif _since(self._stuck) > _ANSWER_MS:
                 limit_ms = 0
-            if not self._pinged and max(silent_ms, _since(self._sent)) >= keepalive_ms:
-                self._pinged = True
+            # Whatever else is sent is answered too, or is an answer: so a ping is due after a pause only.
+            if not self._queue and _since(self._sent) >= keepalive_ms:
                 self._send(mqtt.PINGREQ)
         if silent_ms > limit_ms:
-            raise mqtt.MQTTError("no answer")
+            raise MQTTError("no answer")
 
     def _pump(self):
         """Send what there is to send, as far as the socket, the window and this turn allow."""
@@ -257,8 +240,8 @@ class Link:
             if self._queue or self._stage != _OPEN or len(self._ids.waiting) == _WINDOW:
                 return
             if _since(self._reported) >= _STATUS_MS:
-                self._reported = time.ticks_ms()
-                item = "status", self._report()
+                self._reported = ticks_ms()
+                item = "status", self._session.status_json(self._status())
             else:
                 item = self._session.outgoing(self._uptime_ms())
                 if item is None:
@@ -268,7 +251,7 @@ class Link:
 
     def _send(self, packet):
         if len(self._queue) >= _QUEUE:
-            raise mqtt.MQTTError("not read by the broker")
+            raise MQTTError("stalled")
         self._queue.append(packet)
         self._flush()
 
@@ -279,14 +262,14 @@ class Link:
             n = self._socket.write(queue[0])
             if not n:
                 return
-            self._sent = time.ticks_ms()
+            self._sent = ticks_ms()
             packet = queue.pop(0)
             if n < len(packet):
                 queue.insert(0, packet[n:])
 
 
 def _since(ticks):
-    return time.ticks_diff(time.ticks_ms(), ticks)
+    return ticks_diff(ticks_ms(), ticks)
 
 
 def _look_up(host, port, found):

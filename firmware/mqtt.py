@@ -11,11 +11,11 @@ from micropython import const
 from .errors import PinterError
 
 # Packet types, MQTT 2.2.1: those that a server sends to a client.
-CONNACK = const(2)
-PUBLISH = const(3)
-PUBACK = const(4)
-SUBACK = const(9)
-PINGRESP = const(13)
+_CONNACK = const(2)
+_PUBLISH = const(3)
+_PUBACK = const(4)
+_SUBACK = const(9)
+_PINGRESP = const(13)
 
 PINGREQ = b"\xc0\x00"
 DISCONNECT = b"\xe0\x00"
@@ -137,26 +137,26 @@ class Decoder:
 
 
 def parse(first: int, body):
-    """Return what a server's packet says, its type first. Raises MQTTError for anything else.
+    """Return what a server's packet says, its type first (MQTT 2.2.1). Raises MQTTError for anything else.
 
-    (CONNACK, return code, session present), (PUBLISH, topic as bytes, payload as a view, packet id or 0,
-    retain), (PUBACK, packet id, ...), (SUBACK, packet id, granted QoS or 128), (PINGRESP,).
+    CONNACK: (2, return code, session present). PUBLISH: (3, topic as bytes, payload as a view, packet id or
+    0, retain). PUBACK: (4, packet id, ...). SUBACK: (9, packet id, granted QoS or 128). PINGRESP: (13,).
     """
     kind, n = first >> 4, len(body)
-    if kind == PUBLISH and n > 1:
+    if kind == _PUBLISH and n > 1:
         qos, topic_end = first >> 1 & 3, 2 + (body[0] << 8 | body[1])
         start = topic_end + 2 * qos
         packet_id = body[start - 2] << 8 | body[start - 1] if qos == 1 and start <= n else 0
         # A topic has a character or more (MQTT 4.7.3), an identifier is not 0 (2.3.1), DUP needs QoS 1
         # (3.3.1).
         if start <= n and topic_end > 2 and bool(packet_id) == qos and (qos or not first & 8):
-            return PUBLISH, bytes(body[2:topic_end]), body[start:], packet_id, first & 1
+            return _PUBLISH, bytes(body[2:topic_end]), body[start:], packet_id, first & 1
     elif not first & 15:
-        if n == 0 and kind == PINGRESP:
-            return (PINGRESP,)
-        if n == 2 and kind == CONNACK:
-            return CONNACK, body[1], body[0]
-        if n > 1 and n == (2 if kind == PUBACK else 3 if kind == SUBACK else 0):
+        if n == 0 and kind == _PINGRESP:
+            return (_PINGRESP,)
+        if n == 2 and kind == _CONNACK:
+            return _CONNACK, body[1], body[0]
+        if n > 1 and n == (2 if kind == _PUBACK else 3 if kind == _SUBACK else 0):
             return kind, body[0] << 8 | body[1], body[n - 1]
     raise MQTTError("packet %02x of %d bytes" % (first, n))
 

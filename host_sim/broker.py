@@ -17,6 +17,7 @@ from host_sim.timeline import Event, Timeline
 
 ADDRESS = "10.0.0.1"
 PORT = 1883
+_CONNECT, _PUBLISH, _PUBACK, _SUBSCRIBE, _PINGREQ, _DISCONNECT = 1, 3, 4, 8, 12, 14  # MQTT 2.2.1
 _LARGEST = 65_536
 _IN_FLIGHT = 20  # messages of QoS 1 that a board may leave unacknowledged, and
 _QUEUED = 1000  # how many wait behind them before new ones are dropped: mosquitto's defaults
@@ -51,6 +52,7 @@ class Broker:
         self.silent = False
         self._reading = True
         self.code = 0
+        self.may_subscribe = True  # False: SUBACK says 128
         self.received = 0  # PUBLISH of boards
         self.connects = 0
         network.services[address, port] = self
@@ -132,33 +134,36 @@ class Broker:
 
     def _packet(self, client: _Client, first: int, body: bytes) -> None:
         kind = first >> 4
-        if (kind == 1) == bool(client.name):
+        if (kind == _CONNECT) == bool(client.name):
             raise mqtt.MQTTError("CONNECT comes first, and once")
         if client.keepalive_s:
             self._watch(client)
-        if kind == 1:
+        if kind == _CONNECT:
             self._connect(client, body)
-        elif kind == mqtt.PUBLISH:
+        elif kind == _PUBLISH:
             packet: Any = mqtt.parse(first, memoryview(body))
             _, topic, payload, packet_id, retain = packet
             if packet_id:
                 client.connection.write(mqtt.puback(packet_id))
             self.received += 1
             self._published(topic.decode(), bytes(payload), bool(retain))
-        elif kind == mqtt.PUBACK:
+        elif kind == _PUBACK:
             client.ids.release(struct.unpack(">H", body)[0])
             if client.queue:
                 self._deliver(client, *client.queue.pop(0))
-        elif kind == 8:
+        elif kind == _SUBSCRIBE:
             packet_id, n = struct.unpack_from(">HH", body)
             topic, qos = body[4 : 4 + n].decode(), min(body[4 + n], 1)
+            answer = qos if self.may_subscribe else 128
+            client.connection.write(struct.pack(">BBHB", 0x90, 3, packet_id, answer))
+            if not self.may_subscribe:
+                return
             client.filters[topic] = qos
-            client.connection.write(struct.pack(">BBHB", 0x90, 3, packet_id, qos))
             if topic in self.retained:
                 self._deliver(client, topic, self.retained[topic], True)
-        elif kind == 12:
+        elif kind == _PINGREQ:
             client.connection.write(b"\xd0\x00")
-        elif kind == 14:
+        elif kind == _DISCONNECT:
             client.will = None
             self._drop(client.connection)
         else:

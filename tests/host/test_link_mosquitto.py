@@ -21,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from paho.mqtt.enums import CallbackAPIVersion
 
 from host_sim import deploy
 from host_sim.importer import ROOT
@@ -37,16 +38,16 @@ SECRET = hmac.new(KEY, b"PINTER broker 1", hashlib.sha256).hexdigest()
 # The gate: the link with a session that answers each frame with the same bytes, and after "flood N" sends N
 # numbered frames of its own.
 GATE = """
-import asyncio, json, os, sys, time
-from firmware.link import Link
+import asyncio, json, sys, time
+from firmware import link
 
-class Network:
-    def __init__(self, **settings):
-        for name in settings:
-            setattr(self, name, settings[name])
+class Fields:
+    def __init__(self, **fields):
+        for name in fields:
+            setattr(self, name, fields[name])
 
 class Session:
-    def __init__(self):
+    def __init__(self, gate, key, site, name, urandom):
         self.answers, self.left, self.sent = [], 0, 0
 
     def opened(self, now_ms):
@@ -70,19 +71,18 @@ class Session:
             self.sent += 1
             return "events", self.sent.to_bytes(4, "big")
 
-site = Network(site="SIM", gate="A", network=Network(**json.loads(sys.argv[1])))
-worst = [0, time.ticks_ms()]
+    def status_json(self, status):
+        return json.dumps(status).encode()
 
-def beat():
-    now = time.ticks_ms()
-    worst[0] = max(worst[0], time.ticks_diff(now, worst[1]))
-    worst[1] = now
-
-link = Link(
-    Session(), site, bytes(range(32)), lambda: json.dumps({"worst_ms": worst[0]}).encode(),
-    lambda text: print("status:", text), time.ticks_ms, lambda: True
+link.Session, link.Orders = Session, lambda gate: gate
+gate = Fields(
+    site=Fields(site="SIM", gate="A", network=Fields(**json.loads(sys.argv[1]))),
+    hardware=Fields(secret=lambda name: bytes(range(32)), readers=()),
+    clock=Fields(uptime_ms=time.ticks_ms),
+    lane=Fields(opening=None),
 )
-asyncio.run(link.run(beat))
+found = link.Link(gate, lambda: {"lane": "locked"}, lambda text: print("status:", text))
+asyncio.run(found.run(lambda: None))
 """
 
 
@@ -163,9 +163,9 @@ class Mosquitto:
 
     def start(self) -> None:
         """Start the broker and connect the office."""
-        self.office = paho.Client(paho.CallbackAPIVersion.VERSION2)
-        self.office.on_connect = lambda client, *_: client.subscribe("pinter/1/#", qos=1)
-        self.office.on_message = lambda client, data, m: self.messages.append((m.topic, m.payload))
+        self.office = paho.Client(CallbackAPIVersion.VERSION2)
+        self.office.on_connect = self._connected
+        self.office.on_message = lambda client, data, m: self.messages.append((m.topic, bytes(m.payload)))
         log = (self._folder / "mosquitto.log").open("ab")
         command = ["mosquitto", "-c", self._folder / "mosquitto.conf", "-v"]
         self._process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -180,6 +180,9 @@ class Mosquitto:
 
         wait_for("the start of mosquitto", listens, self.log)
         self.office.loop_start()
+
+    def _connected(self, client: paho.Client, *_: object) -> None:
+        client.subscribe("pinter/1/#", qos=1)
 
     def stop(self) -> None:
         """End the broker, and the office's client with it."""

@@ -3,6 +3,8 @@
 from firmware import mqtt
 from firmware.mqtt import Decoder, MQTTError, PacketIds, parse
 
+CONNACK, PUBLISH, PUBACK, SUBACK, PINGRESP = 2, 3, 4, 9, 13  # MQTT 2.2.1
+
 
 def packets(data, size=1280, step=None):
     """Return what a decoder makes of `data`, given to it in pieces of at most `step` bytes."""
@@ -93,26 +95,26 @@ def test_the_length_has_one_to_four_bytes():
 
 
 def test_answers_of_a_server_are_read():
-    assert read(b"\x20\x02\x00\x00") == (mqtt.CONNACK, 0, 0)
-    assert read(b"\x20\x02\x01\x05") == (mqtt.CONNACK, 5, 1)
-    assert read(b"\x40\x02\xff\xfe")[:2] == (mqtt.PUBACK, 65534)
-    assert read(b"\x90\x03\x00\x0a\x01") == (mqtt.SUBACK, 10, 1)
-    assert read(b"\x90\x03\x00\x0a\x80") == (mqtt.SUBACK, 10, 128)
-    assert read(b"\xd0\x00") == (mqtt.PINGRESP,)
+    assert read(b"\x20\x02\x00\x00") == (CONNACK, 0, 0)
+    assert read(b"\x20\x02\x01\x05") == (CONNACK, 5, 1)
+    assert read(b"\x40\x02\xff\xfe")[:2] == (PUBACK, 65534)
+    assert read(b"\x90\x03\x00\x0a\x01") == (SUBACK, 10, 1)
+    assert read(b"\x90\x03\x00\x0a\x80") == (SUBACK, 10, 128)
+    assert read(b"\xd0\x00") == (PINGRESP,)
 
 
 def test_a_message_is_read_with_its_topic_payload_identifier_and_retain():
     kind, topic, payload, packet_id, retain = read(mqtt.publish("a/b", b"xyz", 65535, True))
-    assert (kind, topic, bytes(payload), packet_id, retain) == (mqtt.PUBLISH, b"a/b", b"xyz", 65535, 1)
+    assert (kind, topic, bytes(payload), packet_id, retain) == (PUBLISH, b"a/b", b"xyz", 65535, 1)
     kind, topic, payload, packet_id, retain = read(mqtt.publish("a/b", b""))
-    assert (kind, topic, bytes(payload), packet_id, retain) == (mqtt.PUBLISH, b"a/b", b"", 0, 0)
+    assert (kind, topic, bytes(payload), packet_id, retain) == (PUBLISH, b"a/b", b"", 0, 0)
     assert read(mqtt.publish("a", b"", 7, False, True))[3] == 7
     assert read(mqtt.publish("a", b"", 0, True))[3:] == (0, 1)
 
 
 def test_a_topic_may_be_longer_than_255_bytes():
     topic = b"a/" * 150
-    assert read(mqtt.publish(topic, b"x", 1)) == (mqtt.PUBLISH, topic, b"x", 1, 0)
+    assert read(mqtt.publish(topic, b"x", 1)) == (PUBLISH, topic, b"x", 1, 0)
 
 
 def test_a_stream_is_cut_into_the_same_packets_however_it_comes():
