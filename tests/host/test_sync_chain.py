@@ -1,5 +1,11 @@
 """The office's copy of a journal: what it takes, what it acknowledges, what it finds wrong."""
 
+import struct
+
+import pytest
+
+from firmware import records
+from firmware.crypto import hmac_sha256
 from firmware.journal import Journal
 from host_sim.chips.nor_flash import SECTOR, NorFlash, Partition, PowerCut
 from tools.office.chain import Fault, JournalCopy
@@ -136,3 +142,24 @@ def test_another_record_under_a_number_that_counts_is_a_fork():
     copy.add(1, all_raw)
     copy.add(20, [changed(all_raw[19])])
     assert copy.faults == [Fault("fork", 20)] and copy.raw[20] == all_raw[19]
+
+
+def sealed(before: bytes, event: records.Event) -> bytes:
+    packed = bytearray(32)
+    records.pack_event_into(packed, event)
+    packed[24:] = hmac_sha256(KEY, before, packed[:24])[:8]
+    return bytes(packed)
+
+
+@pytest.mark.parametrize(
+    ("first", "count"), [(0, 3), (0, 4), (3, 1), (3, 2), (4, 0), (4, 1), (2, 1), (5, 0xFFFFFFFF)]
+)
+def test_a_torn_record_must_name_places_that_end_before_it(first, count):
+    journal, all_raw = written(3)
+    for before in (all_raw[2], all_raw[1], all_raw[0], bytes(32)):
+        copy = copy_of(journal)
+        copy.add(1, all_raw)
+        key = struct.pack(">II", first, count)
+        torn = records.Event(4, 0, 0, False, False, "torn", 0, 0, 0, key, 0)
+        counted = copy.add(4, [sealed(before[24:], torn)])
+        assert len(counted) == ((first, count) == (3, 1) and before is all_raw[1])

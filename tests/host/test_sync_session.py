@@ -255,6 +255,7 @@ def test_the_list_can_be_expired_and_is_renewed_no_more():
     world.network("A", False)
     world.settle()
     assert world.gates["A"].list.expires <= world.now and world.gates["A"].list.seq == 3
+    assert world.office.alarms == []
 
 
 def test_a_card_that_was_purged_is_gone_from_the_gate():
@@ -262,6 +263,17 @@ def test_a_card_that_was_purged_is_gone_from_the_gate():
     world.office.purge([card(3).key], world.now)
     world.settle()
     assert world.gates["A"].list.find(card(3).key) is None and world.gates["A"].list.count == 19
+    assert world.gates["A"].list.seq == 2 and world.office.alarms == []
+
+
+def test_an_office_that_begins_with_nothing_gives_its_first_card_a_day():
+    world = World()
+    world.run(2)
+    assert not world.gates["A"].list.valid
+    world.office.issue(card(1), world.now)
+    world.settle()
+    assert world.gates["A"].list.seq == 1
+    assert world.gates["A"].list.expires == pytest.approx(world.now + DAY, abs=5)
 
 
 def test_a_list_that_is_held_back_expires_and_the_office_sees_it():

@@ -76,9 +76,12 @@ class JournalCopy:
         return counted
 
     def _follows(self, seq: int, event: records.Event, raw: bytes) -> bool:
-        link = _torn(event)[0] - 1 if event.type == "torn" else seq - 1
-        if not 0 <= link < seq:
-            return False
+        link = seq - 1
+        if event.type == "torn":
+            first, count = struct.unpack(">II", event.key)
+            if not 0 < first < seq == first + count:
+                return False
+            link = first - 1
         if link == 0:
             before = self.journal_id + _BLANK_ID
         elif link in self.raw:
@@ -89,8 +92,7 @@ class JournalCopy:
 
     def _count(self, seq: int, event: records.Event) -> None:
         if event.type == "torn":
-            first, count = _torn(event)
-            for named in range(max(first, seq - count), seq):
+            for named in range(int.from_bytes(event.key[:4], "big"), seq):
                 if named in self.events:  # what counted once is kept
                     self.faults.append(Fault("fork", named))
                 self._suspects.discard(named)
@@ -99,8 +101,3 @@ class JournalCopy:
         self.faults += [Fault("changed", suspect) for suspect in sorted(self._suspects)]
         self._suspects.clear()
         self.events[seq] = event
-
-
-def _torn(event: records.Event) -> tuple[int, int]:
-    first, count = struct.unpack(">II", event.key)
-    return min(first, event.seq), count
