@@ -66,6 +66,7 @@ def test_strings_are_utf_8_with_their_length_in_bytes():
 def test_publish_is_the_packet_of_the_standard():
     # MQTT 3.3.2, figure 3.11: topic a/b, identifier 10.
     assert mqtt.publish("a/b", b"!", 10) == b"\x32\x08\x00\x03a/b\x00\x0a!"
+    assert mqtt.publish("a/b", memoryview(b"!")) == b"\x30\x06\x00\x03a/b!"
     assert mqtt.publish("a/b", b"!") == b"\x30\x06\x00\x03a/b!"
     assert mqtt.publish("a/b", b"", 10, True)[0] == 0x33
     assert mqtt.publish("a/b", b"", 10, False, True)[0] == 0x3A

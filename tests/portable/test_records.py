@@ -134,6 +134,7 @@ def test_types_keep_their_codes():
     ).split(" ")
     assert list(records.TYPES[: len(kept)]) == kept
     assert len(set(records.TYPES)) == len(records.TYPES)
+    assert (records.UNAUTHENTICATED, records.CONTRARY) == (2, 1)
 
 
 def test_an_unknown_type_is_refused_when_packed_and_empty_when_read():
