@@ -566,6 +566,20 @@ def test_a_double_entry_is_told_once_however_often_its_passages_come():
     assert p.remote(key(1), "in", YELLOW, 1, T, 2) == ""
 
 
+def test_an_earlier_entry_at_the_same_gate_excuses_nothing():
+    p = make()
+    p.remote(key(1), "in", YELLOW, 1, T + 10, 2)
+    assert p.remote(key(1), "in", YELLOW, 1, T + 5, 2) == ""
+    assert p.remote(key(1), "in", YELLOW, 1, T + 1, 3) == "double_entry"
+
+
+def test_an_entry_at_the_same_moment_is_told_nowhere_and_excuses_nothing():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 1, T)
+    assert p.remote(key(1), "in", YELLOW, 1, T, 2) == ""
+    assert p.remote(key(1), "in", YELLOW, 1, T - 1, 2) == "double_entry"
+
+
 def test_an_earlier_entry_of_somebody_outside_is_no_double_entry():
     p = make()
     p.confirm(key(1), "out", YELLOW, 1, T + 10)
@@ -667,9 +681,20 @@ def test_a_replay_takes_passages_of_other_gates():
     assert p.remote(key(1), "in", YELLOW, 1, T + 2, 1) == "double_entry"
 
 
+def test_a_replay_waits_for_the_outcome_of_a_grant_until_the_next_boot():
+    for kind, position in (("alarm", INSIDE), ("boot", UNKNOWN)):
+        p = replayed(
+            (event("passage", 1, 1), ""),
+            (event("grant", 1, 2), "exit"),
+            (event(kind), ""),
+            (event("no_passage", 1, 2), ""),
+        )
+        assert p.position(key(1)) == position, kind
+
+
 def test_a_replay_takes_earlier_exits_at_other_gates():
     p = replayed(
-        (event("passage", 1, 1, T + 10), ""),
+        (event("remote", 1, 2 << 4 | 1, T + 10), ""),
         (event("remote", 1, 2 << 4 | 2, T + 5), ""),
     )
     assert p.position(key(1)) == INSIDE
@@ -753,3 +778,20 @@ def test_the_newest_confirmed_passage_has_its_time():
     assert p.confirmed_at(key(1)) == T + 5
     p.forget(key(1), T + 9)
     assert p.confirmed_at(key(1)) == T + 9 and p.confirmed_at(key(2)) < T
+
+
+def test_a_gate_that_has_just_begun_gets_its_true_time():
+    p = make()
+    p.confirm(key(1), "in", YELLOW, 1, EPOCH + 1)
+    p.retime(EPOCH + 10, T + 10)
+    assert p.confirmed_at(key(1)) == T + 1
+
+
+def test_a_reset_by_a_wrong_clock_counts_at_its_true_time():
+    p = make()
+    p.forget_all(T + 10)
+    p.retime(T + 20, T + 80)
+    p.remote(key(1), "in", YELLOW, 1, T + 70, 2)
+    assert p.position(key(1)) == UNKNOWN
+    p.remote(key(1), "in", YELLOW, 1, T + 71, 2)
+    assert p.position(key(1)) == INSIDE
