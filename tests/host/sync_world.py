@@ -139,7 +139,7 @@ class Gate:
         return records.unpack_credential(bytes(self.list.find(key) or b"")).blocked
 
     def known_at(self, key: bytes) -> int:
-        return self.presence._entry(self.presence._find(key))[3] + 1_577_836_800
+        return self.presence.confirmed_at(key)
 
     # What the session asks for
 
@@ -158,9 +158,9 @@ class Gate:
         self.commands.append((name, argument))
 
     def remote(self, key, direction, cls, party, unix, number) -> None:
-        before = bytes(self.presence._table)
+        before = self.presence.known(key)
         self.presence.remote(key, direction, cls, party, unix, number)
-        if bytes(self.presence._table) != before:
+        if self.presence.known(key) != before:
             code = number << 4 & 0xF0 | (1 if direction == "in" else 2)
             self.record("remote", direction=code, cls=cls, key=key, party=party, time=unix)
 
@@ -301,10 +301,6 @@ class World:
 
     def positions(self, name: str) -> dict[str, str]:
         """Return where each card is that is somewhere, as gate `name` knows it."""
-        presence = self.gates[name].presence
-        known = {}
-        for at in range(0, presence._end, 16):
-            key = bytes(presence._table[at : at + 8])
-            if presence.position(key) != "unknown":
-                known[key.hex()[:4]] = presence.position(key)
-        return known
+        place = self.gates[name].presence.position
+        keys = {move.key for move in self.office.movements()} | set(self.office.credentials)
+        return {key.hex()[:4]: place(key) for key in sorted(keys) if place(key) != "unknown"}

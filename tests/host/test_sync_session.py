@@ -432,6 +432,9 @@ def test_passages_of_an_untrusted_clock_are_passed_on_with_their_true_time():
     move = world.office.movements()[0]
     assert abs(move.time - truth) <= 1
     assert world.gates["B"].known_at(card(0).key) == move.time == gate.known_at(card(0).key)
+    gate.boot()
+    world.settle()
+    assert len(world.office.movements()) == 1
 
 
 def test_passages_whose_true_time_nobody_knows_are_passed_on_after_the_next_start():
