@@ -1,6 +1,6 @@
 """Positions: who is inside, who left, who entered in the current visit, and whose passage is still to come.
 
-Owns one packed table of 16-byte entries and the one grant whose outcome is open. It has no clock and no
+Owns one packed table of 20-byte entries and the one grant whose outcome is open. It has no clock and no
 flash: the application confirms and forgets, and at boot replays the journal into it. It judges no tap;
 policy.py asks. Times are Unix seconds, keys 8 bytes, classes codes, directions "in" or "out".
 """
@@ -13,15 +13,14 @@ INSIDE = "inside"
 OUTSIDE = "outside"
 UNKNOWN = "unknown"
 
-# An entry: card key 8 | class 4 bits, entered in its visit 1, earlier entries are excused or told 1,
-# position 2 | gate 1 | party 2 | time 4: seconds since 2020, of the last confirmed passage or of the moment it
-# became unknown.
-_SIZE = const(16)
+# An entry: card key 8 | class 4 bits, entered in its visit 1, position 2 | gate 1 | party 2 | time 4: seconds
+# since 2020, of the last confirmed passage or of the moment it became unknown | and of somebody inside, until
+# when entries are excused: by the last exit before, or because a double entry was told 4.
+_SIZE = const(20)
 _FLAGS = const(8)
 _PARTY = const(10)
-_TIME = const(12)
-_ENTERED = const(8)
-_EXCUSED = const(4)
+_EXCUSED = const(16)
+_ENTERED = const(4)
 _POSITION = const(3)
 _INSIDE = const(2)
 _OUTSIDE = const(1)
@@ -52,7 +51,7 @@ class Presence:
 
         A confirmed entry counts; `since` is the earliest moment of the visit, from - early_min.
         """
-        flags, _, of, time = self.known(key)
+        flags, _, of, time, _ = self.known(key)
         return flags & _ENTERED != 0 and of == party and time >= since - _EPOCH
 
     def principal_in(self, party: int, now: int, within_s: int) -> bool:
@@ -108,14 +107,15 @@ class Presence:
         at = self._slot(key)
         if at < 0:
             return "fault"
-        flags, known_gate, known_party, _ = self._entry(at)
+        flags, known_gate, known_party, known, excused = self._entry(at)
         if not cls:
             cls, party = flags >> 4, known_party
         was = flags & _POSITION
         if direction == "in":
             is_double = was == _INSIDE and known_gate != gate
-            mark = _EXCUSED if is_double or was == _OUTSIDE else flags & _EXCUSED
-            self._write(at, cls, _INSIDE | _ENTERED | mark, gate, party, now)
+            if is_double or was != _INSIDE:
+                excused = known
+            self._write(at, cls, _INSIDE | _ENTERED, gate, party, now, excused)
             return "double_entry" if is_double else ""
         self._write(at, cls, _OUTSIDE | flags & _ENTERED, gate, party, now)
         if (
@@ -138,13 +138,14 @@ class Presence:
         if time - _EPOCH <= self._reset:
             return ""
         at = self._find(key)
-        flags, known_gate, _, known = self._entry(at)
+        flags, known_gate, _, known, excused = self._entry(at)
         if time - _EPOCH > known:
             return self.confirm(key, direction, cls, party, time, gate)
-        if time - _EPOCH < known and flags & (_POSITION | _EXCUSED) == _INSIDE:
-            if direction == "out" or known_gate != gate:
-                self._table[at + _FLAGS] |= _EXCUSED
-            if direction == "in" and known_gate != gate:
+        if excused < time - _EPOCH < known and flags & _POSITION == _INSIDE:
+            is_double = direction == "in" and known_gate != gate
+            if is_double or direction == "out":
+                struct.pack_into(">I", self._table, at + _EXCUSED, time - _EPOCH)
+            if is_double:
                 return "double_entry"
         return ""
 
@@ -165,7 +166,7 @@ class Presence:
         self.ended(key)
         at = self._slot(key)
         if at >= 0:
-            flags, _, party, _ = self._entry(at)
+            flags, _, party, _, _ = self._entry(at)
             self._write(at, flags >> 4, 0 if visit_over else flags & _ENTERED, 0, party, now)
 
     def forget_all(self, now: int) -> int:
@@ -185,9 +186,11 @@ class Presence:
         """Move what happened at this gate since its start to its true time: the clock, which was not trusted,
         showed `before` when it really was `now`."""
         for at in range(0, self._end, _SIZE):
-            _, gate, _, time = self._entry(at)
+            flags, gate, party, time, excused = self._entry(at)
             if not gate and self._start < time <= before - _EPOCH:
-                struct.pack_into(">I", self._table, at + _TIME, time + now - before)
+                if excused > self._start:
+                    excused += now - before
+                self._write(at, flags >> 4, flags & 15, gate, party, time + _EPOCH + now - before, excused)
         if self._start <= self._reset <= before - _EPOCH:
             self._reset += now - before
 
@@ -239,24 +242,23 @@ class Presence:
             self._end += _SIZE
         else:
             for other in range(0, self._end, _SIZE):
-                flags, _, _, time = self._entry(other)
+                flags, _, _, time, _ = self._entry(other)
                 if flags & _POSITION != _INSIDE and (at < 0 or time < self._entry(at)[3]):
                     at = other
             if at < 0:
                 return at
-        self._table[at : at + _SIZE] = key + bytes(8)
+        self._table[at : at + _SIZE] = key + bytes(_SIZE - 8)
         return at
 
     def _entry(self, at):
-        return struct.unpack_from(">BBHI", self._table, at + _FLAGS)
+        return struct.unpack_from(">BBHII", self._table, at + _FLAGS)
 
-    def _write(self, at, cls, flags, gate, party, time):
+    def _write(self, at, cls, flags, gate, party, time, excused=0):
         was = self._table[at + _FLAGS]
         self._inside[was >> 4] -= was & _POSITION == _INSIDE
         self._inside[cls] += flags & _POSITION == _INSIDE
-        struct.pack_into(
-            ">BBHI", self._table, at + _FLAGS, cls << 4 | flags, gate, party, max(time - _EPOCH, 0)
-        )
+        time = max(time - _EPOCH, 0)
+        struct.pack_into(">BBHII", self._table, at + _FLAGS, cls << 4 | flags, gate, party, time, excused)
 
     def _count(self, role, party, except_key=None, since=0):
         """Return how many cards of `party` are inside, or entering by a grant after `since`, and have the
