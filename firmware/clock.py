@@ -40,13 +40,15 @@ class Clock:
         """Return Unix time in seconds, rounded down."""
         return self.now_ms() // 1000
 
-    def start(self, floor: int) -> bool:
+    def start(self, floor: int, rtc=None) -> bool:
         """Begin at boot with the newest time on flash; return True if the RTC's time can be trusted at once.
 
         The RTC counts on over a reset, not over a power cut; its memory says whether it was ever set right.
+        `rtc`: one to use from now on (battery_rtc.BatteryRTC: it does count on over a power cut).
         A time that lies before the floor is not taken.
         """
         self.floor = floor
+        self._rtc = rtc or self._rtc
         _, kept = rtcmem.unpack(self._rtc.memory())
         unix_ms = self._rtc_ms() if kept else 0
         self.trusted = kept and unix_ms >= (floor - _BACK_S) * 1000

@@ -77,12 +77,13 @@ class Gate:
             _release("recover")
         except PinterError as error:
             self.fault = str(error)
-        self.clock.start(
-            max(self.journal.newest_time if self.journal else 0, self.list.issued if self.list else 0)
-        )
         if self.fault:
             # Nothing of the config is believed: the defaults open and shut.
             self._configure({"site": "none", "gate": "none", "board": "none"})
+        self.clock.start(
+            max(self.journal.newest_time if self.journal else 0, self.list.issued if self.list else 0),
+            self.site.rtc and self.hardware.battery_rtc(),
+        )
         self.presence = Presence(self.site.classes, self.site.positions_max)
         self._replay()
         self._repeats = (Repeats(self.site.repeat_s), Repeats(self.site.repeat_s))

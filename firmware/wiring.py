@@ -44,6 +44,7 @@ class Hardware:
         self.fire = _input(board.FIRE, 1, False)  # normally closed to ground: a broken wire is fire
         self.tamper = _input(board.TAMPER, 1, False)
         self.rtc = RTC()
+        self.board = board
         self.make_watchdog = lambda timeout_ms: WDT(timeout=timeout_ms)
         self.reset_cause = reset_cause()
         self.reset = reset
@@ -54,6 +55,12 @@ class Hardware:
         if not found:
             raise ConfigError("partitions", "no partition '%s': flash the board again" % label)
         return found[0]
+
+    def battery_rtc(self):
+        """Return `rtc` with the clock chip behind it. Loaded only where one is fitted."""
+        from .battery_rtc import fit
+
+        return fit(self)
 
     def secret(self, name: str) -> bytes:
         """Return the 32-byte key `name` from NVS. Raises ConfigError if it was never provisioned."""

@@ -58,6 +58,7 @@ class Gate:
         self.computing = False  # the interpreter runs and its next message is awaited
         self.hung = False  # it has computed for so long in real time that nobody waits for it any more
         self._start_unix = start_unix
+        self._has_clock_chip = isinstance(config, Mapping) and bool(config.get("rtc"))
         self._folder = tempfile.TemporaryDirectory(prefix="pinter-gate-")
         self.home = pathlib.Path(self._folder.name)
         try:
@@ -86,12 +87,23 @@ class Gate:
         return self._link is not None or self._boot is not None
 
     def power_on(self, *, clock_kept: bool = True, trusted: bool = True) -> None:
-        """Switch on. `clock_kept`: the clock shows true time and says that it can be trusted."""
+        """Switch on. `clock_kept`: the clock shows true time and says that it can be trusted.
+
+        With a clock chip (`rtc` in the config) it is the chip that kept or lost its time; the board's own
+        clock never outlives the power. A chip that had lost its time and `kept` it since was set meanwhile.
+        """
         if self.powered:
             return
+        hardware, chip = self.hardware, self.hardware.clock_chip
+        if self._has_clock_chip:
+            if not (clock_kept and trusted):
+                chip.lose()
+            elif chip.has_stopped:
+                chip.set_unix(self._start_unix * 1_000_000 + self.timeline.now)
+            clock_kept = False
         true_us = (self._start_unix - EPOCH_2000) * 1_000_000
-        self.hardware.rtc_offset_us = true_us if clock_kept else -self.timeline.now
-        self.hardware.rtc_memory = rtcmem.pack(0, trusted) if clock_kept else b""
+        hardware.rtc_offset_us = true_us if clock_kept else -self.timeline.now
+        hardware.rtc_memory = rtcmem.pack(0, trusted) if clock_kept else b""
         self.hardware.power_on()
         self.hardware.tell("power", on=True)
         self._start(PWRON)

@@ -11,6 +11,7 @@ from typing import Any
 
 from firmware import records
 from host_sim.cards.field import Field
+from host_sim.chips import ds3231
 from host_sim.chips.mfrc522 import MFRC522
 from host_sim.chips.nor_flash import SLOW, NorFlash
 from host_sim.chips.nor_flash import TYPICAL as TYPICAL_FLASH
@@ -99,6 +100,7 @@ class Hardware:
         self.fields = {direction: Field(timeline) for direction in DIRECTIONS}
         self.chips = {direction: MFRC522(timeline, self.fields[direction]) for direction in DIRECTIONS}
         self.stack = Stack(timeline)
+        self.clock_chip = ds3231.DS3231(timeline)
         self.rtc_memory = b""
         self.rtc_offset_us = 0  # added to the timeline's time: microseconds of the clock since 2000
         self.on_reset: Callable[[int], None] = lambda cause: None
@@ -142,6 +144,7 @@ class Hardware:
             ops.FLASH_PROGRAM: self._flash_program,
             ops.FLASH_ERASE: self._flash_erase,
             ops.NVS_GET: self._nvs_get,
+            ops.I2C: self._i2c,
             ops.RTC_SET: self._rtc_set,
             ops.RTC_MEMORY: self._rtc_memory,
             ops.WATCHDOG: self._watchdog_op,
@@ -170,12 +173,14 @@ class Hardware:
     def power_on(self) -> None:
         """Supply the board: the flash answers again."""
         self.flash.power_on()
+        self.clock_chip.supply(True)
 
     def power_off(self) -> None:
         """Let everything that needs power fall: outputs, chips, channels, watchdog."""
         self.reset_peripherals()
         for chip in self.chips.values():
             chip.reset_pin(0)
+        self.clock_chip.supply(False)
 
     def reset_peripherals(self) -> None:
         """Bring the processor's outputs to their level at reset (inputs with pull-down: low) and stop the
@@ -380,6 +385,16 @@ class Hardware:
     def _nvs_get(self, payload: bytes) -> bytes:
         value = self.nvs.get(payload.decode())
         return b"" if value is None else b"\x01" + value
+
+    def _i2c(self, payload: bytes) -> bytes:
+        address, count = payload[:2]
+        if address != ds3231.ADDRESS:
+            return b"\x00"
+        try:
+            answer = self.clock_chip.transfer(payload[2:], count)
+        except ds3231.IllogicalTime as error:
+            raise HardwareError(str(error)) from None
+        return b"\x00" if answer is None else b"\x01" + answer
 
     def _rtc_set(self, payload: bytes) -> None:
         self.rtc_offset_us = struct.unpack("<q", payload)[0] - self.timeline.now

@@ -31,7 +31,6 @@ NOT_YET = frozenset(
         "card type desfire",
         "magic",
         "copy_of",
-        "site.rtc",
         "clock_step",
     )
 )
@@ -187,8 +186,6 @@ class _Parser(Reader):
                     self.offset_min = site[name] = offset
             else:
                 site[name] = self.plain(value_node, "site." + name)
-        if "rtc" in site and site["rtc"] is not False:
-            self.not_yet(entries["rtc"][0], "site.rtc")
         if self.problems:
             return  # the config would complain about the same once more
         try:

@@ -48,7 +48,6 @@ WAITING = {
     "alarm_journal_90": "the office that confirms records",
     "alarm_journal_lost": "the office that confirms records",
     "alarm_clock": "a source of time beside the board's own clock",
-    "site_rtc": "the driver of a DS3231",
     "alarm_update_rejected": "updates of the firmware",
     "alarm_safe_mode": "safe mode",
 }
@@ -306,7 +305,6 @@ def test_what_waits_is_not_yet_in_the_format_or_not_yet_raised_by_the_firmware()
         "the link between gates": {"several gates", "network"},
         "the office that confirms records": {"office", "check.events"},
         "a source of time beside the board's own clock": {"clock_step"},
-        "the driver of a DS3231": {"site.rtc"},
         "updates of the firmware": set(),
         "safe mode": set(),
     }
@@ -371,9 +369,11 @@ def test_still_inside_says_how_many():
     assert record["party"] == 1
 
 
-# Without `classes` the file's cards have no class: the keys of the classes are left out one by one below.
+# Without `classes` the file's cards have no class: the keys of the classes are left out one by one below. In a
+# story without `rtc` the board itself keeps the clock: what has to be missing is the chip.
 @pytest.mark.parametrize(
-    "key", [key for key in scenario_format.SITE_KEYS if key != "classes" and is_told("site_" + key)]
+    "key",
+    [key for key in scenario_format.SITE_KEYS if key not in ("classes", "rtc") and is_told("site_" + key)],
 )
 def test_each_setting_is_told_by_a_story_that_fails_without_it(key):
     story = told("site_" + key)
@@ -382,6 +382,16 @@ def test_each_setting_is_told_by_a_story_that_fails_without_it(key):
     if key == "min_tier":
         site[key] = "uid"  # the default asks for even more than the story
     assert fails(dataclasses.replace(story, site=site)), f"site_{key} holds without it"
+
+
+def test_the_clock_chip_is_told_by_a_story_that_fails_without_it():
+    story = told("site_rtc")
+    assert story.site["rtc"]
+
+    def stopped(module):
+        module.DS3231.read = lambda chip: None
+
+    assert fails(story, {"firmware.drivers.ds3231": stopped}), "site_rtc holds without the chip"
 
 
 @pytest.mark.parametrize("key", [key for key in scenario_format.CLASS_KEYS if is_told("class_" + key)])

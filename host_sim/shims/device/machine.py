@@ -1,4 +1,4 @@
-"""What the firmware uses of `machine`: pins, SPI, the clock, the watchdog, resets."""
+"""What the firmware uses of `machine`: pins, SPI, I2C, the clock, the watchdog, resets."""
 
 import struct
 
@@ -63,6 +63,27 @@ class SPI:
 
     def readinto(self, into, value=0):
         self.write_readinto(bytes((value,)) * len(into), into)
+
+
+class I2C:
+    """One I2C bus; a transaction costs its bits, nine for each byte, and a fixed overhead."""
+
+    def __init__(self, id, *, scl, sda, freq=400000):
+        self._freq = freq
+
+    def _transfer(self, address, data, count):
+        n = len(data) + count + (2 if count else 1)  # the address once more before what is read
+        _world.now_us += _world.SPI_US + n * 9000000 // self._freq
+        answer = _world.ask(_ops.I2C, bytes((address, count)) + data)
+        if not answer[0]:
+            raise OSError(19)  # ENODEV, as ports/esp32/machine_i2c.c says when nothing acknowledges
+        return answer[1:]
+
+    def readfrom_mem_into(self, addr, memaddr, buf):
+        buf[:] = self._transfer(addr, bytes((memaddr,)), len(buf))
+
+    def writeto_mem(self, addr, memaddr, buf):
+        self._transfer(addr, bytes((memaddr,)) + buf, 0)
 
 
 class RTC:
