@@ -4,11 +4,25 @@ from typing import Any
 
 import pytest
 
+from host_sim.scenario import format as scenario_format
+from host_sim.scenario import runner
 from tests.host.gate_bench import START, Bench, running
 
 RUNTIMES = ("cpython", pytest.param("micropython", marks=pytest.mark.requires_micropython))
 SECOND = 1_000_000
 SETTINGS = {"rtc": True}
+STORY = """
+format: 1
+start: "2026-03-02T09:00:00"
+site: {min_tier: uid, rtc: true}
+steps:
+  - {after: 1, network: down}
+  - {after: 1, power: cut}
+  - {after: 60, power: on, clock: lost}
+  - {after: 4, check: {trusted_time: false}}
+  - {after: 1, network: up}
+  - {after: 20, check: {trusted_time: true}}
+"""
 
 
 def report(bench: Bench) -> dict[str, Any]:
@@ -63,6 +77,17 @@ def test_a_chip_that_had_stopped_or_does_not_answer_costs_the_trust_and_not_the_
         assert bench.records("grant"), "it decides"
         bench.gate.power_cut()
         assert "clock chip: no answer" in bench.gate.console
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_offices_time_sets_the_chip(runtime: str) -> None:
+    run = runner.Run(scenario_format.parse(STORY), runtime)
+    run.play()
+    assert not run.failures
+    (gate,) = run._gates.values()
+    chip = gate.hardware.clock_chip
+    assert not chip.has_stopped
+    assert abs(chip.unix_us - run._start_unix_us - run._world.now) <= 1_100_000
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

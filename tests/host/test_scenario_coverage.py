@@ -369,8 +369,8 @@ def test_still_inside_says_how_many():
     assert record["party"] == 1
 
 
-# Without `classes` the file's cards have no class: the keys of the classes are left out one by one below. In a
-# story without `rtc` the board itself keeps the clock: what has to be missing is the chip.
+# Without `classes` the file's cards have no class: the keys of the classes are left out one by one below.
+# In a story without `rtc` the board itself keeps the clock: what has to be missing is the chip.
 @pytest.mark.parametrize(
     "key",
     [key for key in scenario_format.SITE_KEYS if key not in ("classes", "rtc") and is_told("site_" + key)],
