@@ -63,7 +63,8 @@ def test_the_zeros_of_unused_entries_are_nobody():
 
 def test_a_key_of_equal_bytes_is_found_behind_one_more_of_them():
     p = make()
-    p.confirm(key(1), "in", YELLOW, 1, T - T % 256 + 7)
+    p.confirm(key(1), "out", YELLOW, 1, T - T % 256 + 7)
+    p.confirm(key(1), "in", YELLOW, 1, T)  # the moment of the exit stays, at the end of the entry
     p.confirm(b"\x07" * 8, "in", YELLOW, 2, T)
     assert p.position(b"\x07" * 8) == INSIDE
 
@@ -831,3 +832,37 @@ def test_a_reset_by_a_wrong_clock_counts_at_its_true_time():
     assert p.position(key(1)) == UNKNOWN
     p.remote(key(1), "in", YELLOW, 1, T + 71, 2)
     assert p.position(key(1)) == INSIDE
+
+
+def test_a_card_off_the_list_keeps_its_class_and_party():
+    p = make()
+    p.confirm(key(1), "in", BLUE, 1, T)
+    p.confirm(key(1), "in", 0, 0, T + 1)
+    assert p.companions(1) == 1
+
+
+def test_a_true_time_changes_nothing_else():
+    p = make()
+    p.confirm(key(1), "in", BLUE, 1, T)
+    p.retime(T + 20, T + 80)
+    assert (p.companions(1), p.occupancy(), p.visit_entered(key(1), 1, T + 60)) == (1, 1, True)
+
+
+def test_an_exit_before_the_start_keeps_its_time():
+    for exit_at, entered_at in ((T - 10, T - 5), (T, T + 5)):
+        p = make()
+        p.confirm(key(1), "out", YELLOW, 1, exit_at)
+        p.settle(T)
+        p.confirm(key(1), "in", YELLOW, 1, T + 10)
+        p.retime(T + 20, T + 80)
+        assert p.remote(key(1), "in", YELLOW, 1, entered_at, 2) == "double_entry"
+
+
+def test_an_exit_since_the_start_gets_its_true_time():
+    p = make()
+    p.settle(T)
+    p.confirm(key(1), "out", YELLOW, 1, T + 1)
+    p.confirm(key(1), "in", YELLOW, 1, T + 5)
+    p.retime(T + 20, T + 80)
+    assert p.remote(key(1), "in", YELLOW, 1, T + 61, 2) == ""
+    assert p.remote(key(1), "in", YELLOW, 1, T + 62, 2) == "double_entry"
