@@ -19,6 +19,8 @@ from tools.office.visits import Visit
 SITE = "SIM"
 BOARD = "esp32_devkitc"
 SITE_KEY = hashlib.sha256(b"the site key of simulated gates").digest()
+# Of an interpreter with 64 bits, whose values are twice as large as on the board: stands for its 112 kB.
+_HEAP_WITH_A_LINK = "224k"
 _ISSUED_BEFORE_S = 60  # the list is older than the gate's first boot, so that no floor lifts its clock
 
 
@@ -33,9 +35,10 @@ def gate(scenario: model.Scenario, name: str, boot_unix: int) -> dict[str, Any]:
     if scenario.has_link:
         settings["network"] = NETWORK
     visits = [visit(scenario, record) for record in scenario.allow]
-    return provisioned(
+    made = provisioned(
         name, settings, published(name, visits, issued(scenario, boot_unix), scenario.list_expires_unix)
     )
+    return {**made, "heap": _HEAP_WITH_A_LINK} if scenario.has_link else made
 
 
 def visit(scenario: model.Scenario, record: model.Record) -> Visit:
