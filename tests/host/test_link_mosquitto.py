@@ -9,6 +9,7 @@ import hmac
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import time
@@ -292,3 +293,17 @@ def test_a_broker_with_a_certificate_of_somebody_else_is_not_spoken_to(
     with gate(tmp_path, broker, "ca") as printed:
         wait_for("two failures", lambda: printed().count("status: The certificate") >= 2, printed)
         assert broker.messages == []
+
+
+@pytest.mark.requires_program("mosquitto_sub", package="mosquitto-clients")
+def test_the_capture_in_the_documentation_is_what_a_broker_shows(broker: Mosquitto) -> None:
+    page = (ROOT / "docs" / "protocol.md").read_text()
+    (shown,) = re.findall(r"^\$ mosquitto_sub -t '(\S+)' -F '%t %x'\n(.*?)^```$", page, re.M | re.S)
+    lines = shown[1].splitlines()
+    for topic, payload in (line.split() for line in lines):  # retained: no matter who is first
+        broker.office.publish(topic, bytes.fromhex(payload), qos=1, retain=True).wait_for_publish(LIMIT_S)
+    command = ["mosquitto_sub", "-p", str(broker.ports["none"]), "-t", shown[0], "-F", "%t %x", "-C", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True)
+    assert sorted(done.stdout.splitlines()) == sorted(lines)
+    examples = [re.sub(r"[^0-9a-f]", "", part) for part in re.findall(r'"bytes": (.*?)\n\}', page, re.S)]
+    assert [line.split()[1] for line in lines] == examples[:2]

@@ -232,3 +232,20 @@ def test_a_gate_without_a_broker_opens_no_socket_and_loads_no_link(
         status = bench.gate.status()
         assert status is not None and "link" not in status
         assert attempts._connections == [None] * 8
+
+
+def test_seventy_thousand_messages_pass_the_wrap_of_identifiers_without_a_stall(
+    tmp_path: pathlib.Path,
+) -> None:
+    with linked("cpython", tmp_path) as bench:
+        bench.until(5)
+        bench.send(b"flood")
+        bench.until(95)
+        events = [(at, payload) for at, channel, payload in bench.messages if channel == "events"]
+        assert len(events) > 70_000 and bench.broker.connects == 1
+        assert [int.from_bytes(payload[:4], "big") for _, payload in events] == list(
+            range(1, len(events) + 1)
+        )
+        times = [at for at, _ in events]
+        assert max(later - at for at, later in itertools.pairwise(times)) < 200_000, "no stall"
+        assert bench.worst_gap_us <= GAP_US
