@@ -116,6 +116,7 @@ class _Parser(Reader):
         self.cards: dict[str, model.Card] = {}
         self.card_names: tuple[str, ...] = ()
         self.class_names: tuple[str, ...] = BUILT_IN_CLASSES
+        self.listed: set[bytes] = set()  # numbers of the cards that the office knows, at this step
         self.powered: dict[str, bool] = {}
         self.start = _EPOCH
         self.previous = _EPOCH
@@ -281,16 +282,15 @@ class _Parser(Reader):
 
     def read_allow(self, node: yaml.Node) -> tuple[model.Record, ...]:
         records: list[model.Record] = []
-        listed: set[bytes] = set()
         for entry in self.sequence(node, "allow"):
             record = self.read_record(entry, "allow")
             if record is None:
                 continue
             uid = self.cards[record.card].uid if record.card in self.cards else None
-            if uid in listed:
+            if uid in self.listed:
                 self.error(entry, f"allow: card `{record.card}` is listed twice")
             elif uid is not None:
-                listed.add(uid)
+                self.listed.add(uid)
             records.append(record)
         return tuple(records)
 
@@ -462,7 +462,9 @@ class _Parser(Reader):
         action, (_, node) = next(iter(acts.items()))
         values: dict[str, Any] = {"action": action}
         if action == "issue":
-            values["record"] = self.read_record(node, what + ": issue")
+            record = values["record"] = self.read_record(node, what + ": issue")
+            if record is not None and record.card in self.cards:
+                self.listed.add(self.cards[record.card].uid)
         elif action == "expire_list":
             if self.boolean(node, what + ": expire_list") is False:
                 self.error(node, what + ": expire_list: only `true` means something")
@@ -471,7 +473,9 @@ class _Parser(Reader):
             if "mode" in command:
                 values["mode"] = self.choice(command["mode"][1], what + ": mode", model.MODES, "mode")
         else:
-            values["card"] = self.card(node, f"{what}: {action}")
+            card = values["card"] = self.card(node, f"{what}: {action}")
+            if card in self.cards and self.cards[card].uid not in self.listed:
+                self.error(node, f"{what}: {action}: card `{card}` was never issued")
         return model.Office, values
 
     def read_network(self, keys: dict[str, Entry], what: str, gate: str | None):

@@ -195,6 +195,7 @@ def test_several_cards_and_every_check_are_read():
         ("{after: 1, network: {speed: 2}}", "unknown key `speed`"),
         ("{after: 1, office: {hire: Y1}}", "unknown key `hire`"),
         ("{after: 1, office: {revoke: Y9}}", "unknown card `Y9`"),
+        ("{after: 1, office: {lost: B1}}", "card `B1` was never issued"),
         ("{after: 1, office: {command: {mode: party}}}", "unknown mode `party`"),
         ("{after: 1, clock_step: back}", "must be a number"),
         ("just words", "must be a mapping"),

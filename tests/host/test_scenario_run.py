@@ -72,6 +72,22 @@ def test_the_manual_names_what_is_not_supported_yet():
         assert ("card types" if name.startswith("card type") else word) in text, name
 
 
+def test_the_manual_refuses_nothing_that_can_be_played():
+    text = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8").partition("## Not yet")[2]
+    said = set(re.findall(r"`([a-z_.]+)`", text.partition("## ")[0]))
+    assert said - {"uid"} <= scenario_format.NOT_YET
+
+
+def test_the_manual_names_every_step_and_what_it_takes():
+    text = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    rows = "".join(line for line in text.splitlines() if line.startswith("| `"))
+    steps = set(scenario_format.STEP_KEYS) - scenario_format.NOT_YET
+    for word in (*steps, *scenario_format.NETWORK_KEYS, *scenario_format.OFFICE_ACTIONS, *model.MODES):
+        assert re.search(rf"`[^`]*\b{word}\b[^`]*`", rows), word
+    for word in (*scenario_format.CHECK_KEYS, *scenario_format.EVENT_KEYS, *scenario_format.EXPECT_KEYS):
+        assert re.search(rf"`[^`]*\b{word}\b[^`]*`", text), word
+
+
 @pytest.mark.parametrize(
     ("old", "new", "failure"),
     [
