@@ -52,6 +52,7 @@ class Broker:
         self.silent = False
         self._reading = True
         self.code = 0
+        self.acknowledges = True  # False: no PUBACK, all else as it should be
         self.may_subscribe = True  # False: SUBACK says 128
         self.received = 0  # PUBLISH of boards
         self.connects = 0
@@ -143,7 +144,7 @@ class Broker:
         elif kind == _PUBLISH:
             packet: Any = mqtt.parse(first, memoryview(body))
             _, topic, payload, packet_id, retain = packet
-            if packet_id:
+            if packet_id and self.acknowledges:
                 client.connection.write(mqtt.puback(packet_id))
             self.received += 1
             self._published(topic.decode(), bytes(payload), bool(retain))

@@ -8,7 +8,9 @@ import pytest
 
 from host_sim import hardware
 from host_sim.broker import ADDRESS
-from tests.host.gate_bench import UID
+from host_sim.scenario import stage
+from host_sim.shims.device import _ops as ops
+from tests.host.gate_bench import SETTINGS, UID
 from tests.host.link_bench import LinkBench, linked
 
 SECOND = 1_000_000
@@ -16,7 +18,17 @@ GAP_US = 100_000  # between two looks at a reader
 SLOW_BOARD = dataclasses.replace(
     hardware.WORST, flash=hardware.TYPICAL_FLASH
 )  # else an erase is all one sees
-TROUBLES = ("drops", "silent", "stalls", "partition", "resets", "refuses", "no subscription", "no name")
+TROUBLES = (
+    "drops",
+    "silent",
+    "stalls",
+    "partition",
+    "resets",
+    "refuses",
+    "no subscription",
+    "no name",
+    "deaf",
+)
 RUNTIMES = ("cpython", pytest.param("micropython", marks=pytest.mark.requires_micropython))
 
 
@@ -29,13 +41,13 @@ def count_attempts(bench: LinkBench) -> list[float]:
     """Return a list that takes the second of every TCP connection that is asked for from now on."""
     found: list[float] = []
     stack = bench.gate.hardware.stack
-    connect = stack.operations[22]
+    connect = stack.operations[ops.SOCKET_CONNECT]
 
     def counted(payload: bytes) -> bytes | None:
         found.append(bench.world.now / SECOND)
         return connect(payload)
 
-    bench.gate.hardware._serve[22] = counted
+    bench.gate.hardware._serve[ops.SOCKET_CONNECT] = counted
     return found
 
 
@@ -53,6 +65,8 @@ def test_a_gate_connects_reports_sends_and_receives(runtime: str, tmp_path: path
             bench.send(frame)
         bench.until(6)
         assert bench.got("up")[1:] == frames
+        (client,) = bench.broker._clients.values()
+        assert client.ids._last == 3 and client.ids.waiting == [], "each frame is acknowledged to the broker"
         assert bench.messages[-1][0] - sent_us < 100_000, (
             "on a healthy network an answer takes no time to speak of"
         )
@@ -114,6 +128,8 @@ def test_trouble_delays_no_poll_and_heals(runtime: str, trouble: str, tmp_path: 
             broker.stop()
             broker.start()
             broker.may_subscribe = False
+        elif trouble == "deaf":
+            broker.acknowledges = False
         elif trouble == "no name":
             network.name_server = False
             broker.stop()
@@ -121,12 +137,16 @@ def test_trouble_delays_no_poll_and_heals(runtime: str, trouble: str, tmp_path: 
         bench.until(60)
         (on, level), (off, _) = bench.outputs("relay_in")
         assert level == 1 and off - on == 400_000 and on - 20 * SECOND < 120_000, "the tap is on time"
-        if trouble != "resets":
+        if trouble == "deaf":
+            assert 8 <= len(starts(bench)) <= 13, "a whole window waits for 5 s, then comes the next attempt"
+        elif trouble != "resets":
             assert bench.link() and starts(bench)[1:] == [], "the gate has noticed"
             assert all(later - at <= 5.05 for at, later in itertools.pairwise(attempts[3:])), attempts
+            assert all(later - at > 0.25 for at, later in itertools.pairwise(attempts)), attempts
             assert 6 < len(attempts) < 60, "neither too seldom nor too often"
         assert bench.worst_gap_us <= GAP_US
         broker.silent, broker.code, broker.may_subscribe = False, 0, True
+        broker.acknowledges = True
         broker.read(True)
         network.path("A").down, network.name_server = False, True
         broker.start()
@@ -249,3 +269,49 @@ def test_seventy_thousand_messages_pass_the_wrap_of_identifiers_without_a_stall(
         times = [at for at, _ in events]
         assert max(later - at for at, later in itertools.pairwise(times)) < 200_000, "no stall"
         assert bench.worst_gap_us <= GAP_US
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_after_a_good_connection_the_first_attempts_come_soon(runtime: str, tmp_path: pathlib.Path) -> None:
+    with linked(runtime, tmp_path) as bench:
+        bench.until(5)
+        bench.broker.stop()
+        bench.until(40)  # the back-off is as long as it gets
+        bench.broker.start()
+        bench.until(46)
+        assert bench.link() == ""
+        for second in range(50, 80, 10):
+            bench.until(second)
+            bench.broker.stop()
+            bench.broker.start()
+            bench.until(second + 1.5)
+            assert bench.link() == ""
+
+
+@pytest.mark.parametrize("others", [0, 3])
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_what_arrives_wakes_the_gate_at_the_next_tick_of_its_scheduler(
+    runtime: str, others: int, tmp_path: pathlib.Path
+) -> None:
+    with linked(runtime, tmp_path) as bench:
+        for name in "BCD"[:others]:  # that sleep most of the time must not make a difference
+            bench.world.add_gate(name, **stage.provisioned(name, SETTINGS, None)).power_on()
+        bench.until(5)
+        reads: list[int] = []
+        receive = bench.gate.hardware.stack.operations[ops.SOCKET_RECV]
+
+        def watched(payload: bytes) -> bytes | None:
+            reads.append(bench.world.now)
+            return receive(payload)
+
+        bench.gate.hardware._serve[ops.SOCKET_RECV] = watched
+        waits = []
+        for i in range(50):
+            bench.until(5.1 + i * 0.1037)
+            reads.clear()
+            bench.send(b"x")
+            sent_us = bench.world.now + 2000  # when it is there
+            bench.until(5.15 + i * 0.1037)
+            waits.append(reads[0] - sent_us)
+        assert min(waits) > 0 and max(waits) <= 14_000, waits
+        assert len({at // 1000 for at in waits}) > 4, "not at once: at ticks, which come when they come"
