@@ -39,8 +39,9 @@ class App:
             self._poll_inputs()
             await asyncio.sleep_ms(_IO_MS)
         self._gate.boot()
-        if self._gate.site.network and not self._gate.fault:
-            self._start_link()
+        network = self._gate.site.network
+        if network and not self._gate.fault:
+            self._start_link(network.sntp)
         gc.threshold(-1)  # from here on the heap is tidied in quiet moments, and else only when it is full
         gc.collect()
         self._supervisor.add("inputs", self._watch_inputs)
@@ -49,11 +50,15 @@ class App:
         self._supervisor.add("housekeeping", self._keep_house)
         await self._supervisor.watch()
 
-    def _start_link(self):
+    def _start_link(self, time_server):
         """Keep the gate connected to its office. Loaded only where the config names a broker."""
         from .link import Link
 
         self._supervisor.add("link", Link(self._gate, self.status, self._on_link).run)
+        if time_server:
+            from .sntp import Client
+
+            self._supervisor.add("sntp", Client(self._gate).run)
 
     def _on_link(self, text):
         self._link = text

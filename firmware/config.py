@@ -56,6 +56,7 @@ class Network:
         port: int  # 8883 unless the config says otherwise, without TLS 1883
         tls: str  # "psk", "ca" or "none"
         keepalive_s: int
+        sntp: str | None  # a server whose time is believed, though it is not authenticated
 
 
 class ClassRule:
@@ -152,6 +153,10 @@ def _name(field, value, longest=12, marks="-_"):
         if not ("a" <= c <= "z" or "A" <= c <= "Z" or "0" <= c <= "9" or c in marks):
             _error(field, "may hold letters, digits, %s and %s only" % (marks[0], marks[1]))
     return value
+
+
+def _optional_host(field, value):
+    return None if value is None else _name(field, value, 64, ".-")
 
 
 def _time(field, value):
@@ -275,6 +280,7 @@ NETWORK_KEYS = (
     ("port", None, _optional_whole, 1, 65535),
     ("tls", "psk", _choice, ("psk", "ca", "none")),
     ("keepalive_s", 10, _whole, 2, 300),
+    ("sntp", None, _optional_host),
 )
 
 CLASS_KEYS = (

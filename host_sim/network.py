@@ -70,6 +70,11 @@ class Path:
         self._last_us[to_board] = at_us
         self._timeline.at(at_us, self._arrive, deliver)
 
+    def datagram(self, deliver: Callable[[], None]) -> None:
+        """Call `deliver()` when the datagram arrives; it is lost if the path is down then or now."""
+        if not self._down:
+            self._timeline.after(self.latency_us, lambda: None if self._down else deliver())
+
     def retry(self, after_us: int, function: Callable[[], None]) -> None:
         """Call `function()` after `after_us`: the sender tries again."""
         self._timeline.after(after_us, function)
@@ -88,6 +93,7 @@ class Network:
         self._timeline = timeline
         self.names: dict[str, str] = {}
         self.services: dict[tuple[str, int], Service] = {}
+        self.datagrams: dict[tuple[str, int], Callable[[bytes], bytes]] = {}  # who answers them
         self.unreachable: set[str] = set()  # addresses where nobody answers, not even with a refusal
         self.name_server = True  # False: it is silent
         self.paths: dict[str, Path] = {}  # by board
@@ -105,6 +111,54 @@ class Network:
         if not self.name_server or path.down:
             return LOOKUP_FAILURE_US, ""
         return LOOKUP_US, self.names.get(name, "")
+
+
+class Datagrams:
+    """A board's end of UDP to one address, for its `Stack`: what is sent while the path is down is lost."""
+
+    def __init__(
+        self, stack: "Stack", path: Path, handle: int, answer: Callable[[bytes], bytes] | None
+    ) -> None:
+        self._stack: Stack | None = stack
+        self._path = path
+        self._handle = handle
+        self._answer = answer
+        self._came: deque[bytes] = deque()
+        self.is_open = True
+        self.ended = False
+        self.error = 0
+
+    @property
+    def inbox(self) -> bool:
+        """Whether a datagram has come."""
+        return bool(self._came)
+
+    def room(self) -> int:
+        """Return how many bytes the board may send now."""
+        return WINDOW
+
+    def accept_bytes(self, data: bytes) -> int:
+        """Take a datagram from the board; return its length."""
+        self._path.datagram(lambda: self._arrived(data))
+        return len(data)
+
+    def _arrived(self, data: bytes) -> None:
+        if self._answer is not None:
+            answer = self._answer(data)
+            self._path.datagram(lambda: self._take(answer))
+
+    def _take(self, data: bytes) -> None:
+        self._came.append(data)
+        if self._stack is not None:
+            self._stack.update(self._handle)
+
+    def give(self, n: int) -> bytes:
+        """Let the board have a datagram that has come; what is beyond `n` bytes is lost."""
+        return self._came.popleft()[:n]
+
+    def drop(self, told: bool) -> None:
+        """The board has closed its end."""
+        self._stack = None
 
 
 class Connection:
@@ -267,10 +321,11 @@ class Stack:
         self._timeline = timeline
         self._network: Network | None = None
         self._path = Path(timeline)
-        self._connections: list[Connection | None] = [None] * ops.SOCKETS
+        self._connections: list[Connection | Datagrams | None] = [None] * ops.SOCKETS
         self.operations: dict[int, Callable[[bytes], bytes | None]] = {
             ops.LOOKUP: self._lookup,
             ops.SOCKET_CONNECT: self._connect,
+            ops.SOCKET_DATAGRAMS: self._open_datagrams,
             ops.SOCKET_SEND: self._send,
             ops.SOCKET_RECV: self._recv,
             ops.SOCKET_CLOSE: self._close,
@@ -322,7 +377,18 @@ class Stack:
         self.update(handle)
         return bytes((handle,))
 
-    def _at(self, handle: int) -> Connection:
+    def _open_datagrams(self, payload: bytes) -> bytes:
+        (port,) = struct.unpack_from("<H", payload)
+        if None not in self._connections:
+            return b""
+        handle = self._connections.index(None)
+        services = self._network.datagrams if self._network is not None else {}
+        answer = services.get((payload[2:].decode(), port))
+        self._connections[handle] = Datagrams(self, self._path, handle, answer)
+        self.update(handle)
+        return bytes((handle,))
+
+    def _at(self, handle: int) -> Connection | Datagrams:
         connection = self._connections[handle]
         if connection is None:
             raise ValueError(f"socket {handle} is not open")

@@ -40,7 +40,7 @@ BUDGETS = (
     Budget(1850, True, ("wiring",)),
     Budget(700, False, ("battery_rtc",)),
     Budget(700, False, ("drivers/ds3231",)),
-    Budget(9350, True, ("app", "gate", "repeats")),
+    Budget(9400, True, ("app", "gate", "repeats")),
     Budget(6000, True, ("drivers/mfrc522", "cards/iso14443a")),
     Budget(4000, False, ("drivers/mfrc522_frames", "cards/isodep")),
     Budget(1700, False, ("drivers/mfrc522_check",)),
@@ -49,6 +49,7 @@ BUDGETS = (
     Budget(700, True, ("drivers/feedback",)),
     Budget(5200, NETWORK, ("sync", "orders")),
     Budget(6100, NETWORK, ("mqtt", "link")),
+    Budget(1600, False, ("sntp",)),
     Budget(4300, False, ("config",)),
     Budget(5000, False, ("messages",)),
 )

@@ -62,10 +62,11 @@ FIRMWARE = {
     ("health",): ((*_SERVICES, "clock"), _HARD),
     ("link",): ((*_SERVICES, "sync", "orders"), (*_HARD, "_thread")),
     ("wiring",): ((*_SERVICES, "drivers.*", "cards.*", "battery_rtc"), _HARD),
+    ("sntp",): (("errors", "orders"), (*_HARD, "_thread")),
     ("battery_rtc",): (("errors", "rtcmem", "drivers.ds3231"), _HARD),
     ("gate",): (_STORES, _SOFT),
     ("orders",): (_SERVICES, ()),
-    ("app",): ((*_STORES, "gate", "health", "link", "wiring", "drivers.*", "cards.*"), _HARD),
+    ("app",): ((*_STORES, "gate", "health", "link", "sntp", "wiring", "drivers.*", "cards.*"), _HARD),
     ("main",): (("app", "wiring"), (*_HARD, "board")),
 }
 

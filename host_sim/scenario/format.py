@@ -31,7 +31,6 @@ NOT_YET = frozenset(
         "card type desfire",
         "magic",
         "copy_of",
-        "clock_step",
     )
 )
 

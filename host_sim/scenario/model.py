@@ -170,11 +170,19 @@ class Scenario:
 
     @property
     def has_link(self) -> bool:
-        """Whether the story needs an office: it acts, the network changes, events reach it, or gates talk."""
+        """Whether the story needs an office: it acts, the network changes, events reach it, gates talk,
+        or there is a time server.
+        """
         return len(self.gates) > 1 or any(
-            isinstance(step, (Office, Network)) or (isinstance(step, Check) and step.events is not None)
+            isinstance(step, (Office, Network, ClockStep))
+            or (isinstance(step, Check) and step.events is not None)
             for step in self.steps
         )
+
+    @property
+    def has_sntp(self) -> bool:
+        """Whether the story needs a time server."""
+        return any(isinstance(step, ClockStep) for step in self.steps)
 
     def class_codes(self) -> dict[str, int]:
         """Return the credential's class code of every class name of this site."""

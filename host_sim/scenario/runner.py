@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from firmware.crypto import card_key
+from host_sim import ntp
 from host_sim.cards.picc import Answer, Card, State
 from host_sim.engine import World
 from host_sim.gate import Gate
@@ -86,6 +87,7 @@ class Run:
         self._cards: dict[tuple[str, str], Plastic] = {}
         self._sensors: dict[tuple[str, str], int] = {}
         self._office: SimulatedOffice | None = None
+        self._time_server = ntp.NTPServer(self._world.unix)
         self._end_us = 0
 
     def play(self) -> None:
@@ -96,6 +98,9 @@ class Run:
             classes = {code: name for name, code in scenario.class_codes().items()}
             if scenario.has_link:
                 self._office = stage.office(scenario, world)
+            if scenario.has_sntp:
+                world.network.names[ntp.NAME] = ntp.ADDRESS[0]
+                world.network.datagrams[ntp.ADDRESS] = self._time_server.answer
             for name in scenario.gates:
                 gate = world.add_gate(
                     name, **stage.gate(scenario, name, world.start_unix), hooks=self._hooks(name)
@@ -232,6 +237,9 @@ class Run:
             else:
                 gate.power_cut()
 
+    def _clock_step(self, step: model.ClockStep) -> None:
+        self._time_server.step_s += step.seconds
+
     def _reader(self, step: model.Reader) -> None:
         self._gates[self._one(step)].hardware.chips[step.direction].dead = step.dead
 
@@ -281,6 +289,7 @@ _PLAY: Mapping[type[model.Step], Callable[[Run, Any], None]] = {
     model.Pass: Run._pass,
     model.Input: Run._input,
     model.Power: Run._power,
+    model.ClockStep: Run._clock_step,
     model.Reader: Run._reader,
     model.Check: Run._check,
     model.Office: Run._acts,

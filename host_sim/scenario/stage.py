@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from firmware import config
+from host_sim import ntp
 from host_sim.engine import World
 from host_sim.gate import Gate
 from host_sim.office import NETWORK, SimulatedOffice
@@ -33,7 +34,7 @@ def gate(scenario: model.Scenario, name: str, boot_unix: int) -> dict[str, Any]:
     """Return the arguments of `World.add_gate` for a gate of the scenario that boots at `boot_unix`."""
     settings = {**scenario.site, "gates": len(scenario.gates)}
     if scenario.has_link:
-        settings["network"] = NETWORK
+        settings["network"] = {**NETWORK, "sntp": ntp.NAME} if scenario.has_sntp else NETWORK
     visits = [visit(scenario, record) for record in scenario.allow]
     made = provisioned(
         name, settings, published(name, visits, issued(scenario, boot_unix), scenario.list_expires_unix)

@@ -101,7 +101,7 @@ def test_a_chip_that_shows_a_time_before_the_floor_is_not_believed(runtime: str)
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_reset_leaves_the_boards_own_clock_and_asks_no_chip(runtime: str) -> None:
     with running(runtime, settings=SETTINGS) as bench:
-        bench.gate.hardware.clock_chip.fitted = False
+        bench.gate.hardware.clock_chip.set_unix((START + 7200) * SECOND)
         bench.gate.hardware.on_reset(5)
         bench.world.run_until(bench.world.now + 4 * SECOND)
         status = report(bench)

@@ -40,7 +40,6 @@ WAITING = {
     "out_card_not_authentic": "proof of cards",
     "out_copied_card": "proof of cards",
     "alarm_clone": "proof of cards",
-    "alarm_clock": "a source of time beside the board's own clock",
     "alarm_update_rejected": "updates of the firmware",
     "alarm_safe_mode": "safe mode",
 }
@@ -464,7 +463,6 @@ def test_what_waits_is_not_yet_in_the_format_or_not_yet_raised_by_the_firmware()
     refused = scenario_format.NOT_YET
     needs = {
         "proof of cards": {"card type ntag424", "copy_of"},
-        "a source of time beside the board's own clock": {"clock_step"},
         "updates of the firmware": set(),
         "safe mode": set(),
     }

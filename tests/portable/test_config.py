@@ -360,6 +360,7 @@ def test_a_gate_stands_alone_unless_a_broker_is_named():
 def test_the_defaults_of_the_network():
     n = network()
     assert (n.broker, n.port, n.tls, n.keepalive_s) == ("office.example-1.go.id", 8883, "psk", 10)
+    assert n.sntp is None
 
 
 def test_the_port_follows_the_kind_of_tls_unless_it_is_given():
@@ -380,6 +381,8 @@ def test_settings_of_the_network_have_their_limits():
     assert wrong_network(broker="b" * 65) == "network.broker: must be a name of 1 to 64 characters"
     for bad in ("a_b", "a:1", "a/b"):
         assert wrong_network(broker=bad) == "network.broker: may hold letters, digits, . and - only"
+    assert (network(sntp=None).sntp, network(sntp="10.0.0.3").sntp) == (None, "10.0.0.3")
+    assert wrong_network(sntp=5) == "network.sntp: must be a name of 1 to 64 characters"
     assert wrong(network={}) == "network.broker: is missing"
     assert wrong(network=[]) == "network: must be an object"
     assert wrong_network(user="x") == "network.user: unknown key"
@@ -387,7 +390,7 @@ def test_settings_of_the_network_have_their_limits():
 
 # Of several errors the first is told, in the order in which docs/rules.md lists the keys.
 
-NETWORK_ORDER = ("broker", "port", "tls", "keepalive_s")
+NETWORK_ORDER = ("broker", "port", "tls", "keepalive_s", "sntp")
 SITE_ORDER = (
     "site gate board gates utc_offset_min min_tier occupancy_max opening_hours presence_reset repeat_s "
     "companion_after_s companions_max passage_s tailgate_s pulse_ms passage_sensor rtc poll_ms positions_max "

@@ -136,6 +136,7 @@ NETWORK_MEANINGS = {
     "port": "null = 8883, without TLS 1883",
     "tls": "how the connection is protected",
     "keepalive_s": "how often a silent connection shows that it lives",
+    "sntp": "a time server that is believed though it proves nothing; null = none",
 }
 
 PLACE_MEANING = 'how the site calls it: a text, or {"id": ..., "en": ...}'

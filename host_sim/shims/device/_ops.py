@@ -38,6 +38,7 @@ SOCKET_CONNECT = 22  # port u16, address as text -> socket u8; nothing if there 
 SOCKET_SEND = 23  # socket u8, data -> error u8 (0: none), bytes accepted u16
 SOCKET_RECV = 24  # socket u8, at most u16 -> error u8 (0: none), data; no data: the end
 SOCKET_CLOSE = 25  # socket u8 (not answered)
+SOCKET_DATAGRAMS = 27  # as SOCKET_CONNECT, for UDP: what is sent and read then are datagrams
 I2C = 26  # address u8, count to read u8, bytes to write before that -> acknowledged u8, bytes read
 
 SOCKETS = 8

@@ -1,4 +1,4 @@
-"""`socket` in virtual time: TCP clients that never block, over the network of the world."""
+"""`socket` in virtual time: TCP and UDP clients that never block, over the network of the world."""
 
 import errno
 import struct
@@ -7,16 +7,17 @@ import _ops
 import _threads
 import _world
 
-AF_INET, SOCK_STREAM = 2, 1
+AF_INET, SOCK_STREAM, SOCK_DGRAM = 2, 1, 2
 _CHUNK = 1024  # as much travels in one message
 _NO_NAME = -202  # what lwIP says
 
 
 class socket:
-    """A TCP socket. It is non-blocking whatever `setblocking` says: nothing in the firmware may block."""
+    """A TCP or UDP socket. Non-blocking whatever `setblocking` says: nothing in the firmware may block."""
 
     def __init__(self, af=AF_INET, type=SOCK_STREAM, proto=0):
         self._handle = None
+        self._type = type
         self.handshake_us = 0  # what the first write costs: see _tls
 
     def setblocking(self, flag):
@@ -25,11 +26,14 @@ class socket:
 
     def connect(self, address):
         host, port = address
-        answer = _world.ask(_ops.SOCKET_CONNECT, struct.pack("<H", port) + host.encode())
+        is_stream = self._type == SOCK_STREAM
+        op = _ops.SOCKET_CONNECT if is_stream else _ops.SOCKET_DATAGRAMS
+        answer = _world.ask(op, struct.pack("<H", port) + host.encode())
         if not answer:
             raise OSError(errno.ENOMEM, "no socket left")
         self._handle = answer[0]
-        raise OSError(errno.EINPROGRESS, "connecting")
+        if is_stream:
+            raise OSError(errno.EINPROGRESS, "connecting")
 
     def ready_bits(self, readable, writable):
         """Return the bits of this socket in `_world.ready`."""
@@ -83,4 +87,4 @@ def getaddrinfo(host, port, af=0, type=0, proto=0, flags=0):
     _threads.block(delay_us)
     if len(answer) == 4:
         raise OSError(_NO_NAME, "no such name")
-    return [(AF_INET, SOCK_STREAM, 0, "", (bytes(answer[4:]).decode(), port))]
+    return [(AF_INET, type or SOCK_STREAM, 0, "", (bytes(answer[4:]).decode(), port))]
