@@ -7,7 +7,9 @@ import pytest
 
 from host_sim import ntp
 from host_sim.engine import World
+from host_sim.network import Path
 from host_sim.scenario import stage
+from host_sim.timeline import Timeline
 from tests.host.gate_bench import IN_SERVICE_US, SETTINGS, START, Bench, the_list
 
 RUNTIMES = ("cpython", pytest.param("micropython", marks=pytest.mark.requires_micropython))
@@ -74,6 +76,36 @@ def test_a_network_that_is_gone_delays_no_tap_and_starts_no_task_anew(runtime: s
         bench.world.run_until(60 * SECOND)
         assert trusted(bench) and not bench.records("alarm")
         assert not bench.gate.hardware.stack.ready & 0xFF00, "no socket was left behind"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_server_that_is_silent_is_asked_again(runtime: str) -> None:
+    with served(runtime) as (bench, server):
+        datagrams = bench.world.network.datagrams
+        datagrams.clear()
+        bench.world.run_until(IN_SERVICE_US + 20 * SECOND)
+        assert not trusted(bench)
+        datagrams[ntp.ADDRESS] = server.answer
+        bench.world.run_until(bench.world.now + 10 * SECOND)
+        assert trusted(bench)
+        assert not [kind for _, kind, _ in bench.history if kind == "reset"]
+
+
+def test_datagrams_are_lost_while_the_path_is_down() -> None:
+    timeline = Timeline()
+    path = Path(timeline)
+    came: list[str] = []
+    path.datagram(lambda: came.append("before"))
+    timeline.run_until(path.latency_us)
+    path.datagram(lambda: came.append("on its way"))
+    path.down = True
+    path.datagram(lambda: came.append("while down"))
+    timeline.run_until(timeline.now + path.latency_us // 2)
+    path.datagram(lambda: came.append("still down"))
+    timeline.run_until(timeline.now + path.latency_us // 2)
+    path.down = False
+    timeline.run_until(timeline.now + 10 * SECOND)
+    assert came == ["before"]
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
