@@ -40,7 +40,7 @@ BUDGETS = (
     Budget(1850, True, ("wiring",)),
     Budget(700, False, ("battery_rtc",)),
     Budget(700, False, ("drivers/ds3231",)),
-    Budget(9400, True, ("app", "gate", "repeats")),
+    Budget(9500, True, ("app", "gate", "repeats")),
     Budget(6000, True, ("drivers/mfrc522", "cards/iso14443a")),
     Budget(4000, False, ("drivers/mfrc522_frames", "cards/isodep")),
     Budget(1700, False, ("drivers/mfrc522_check",)),

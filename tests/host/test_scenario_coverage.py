@@ -183,6 +183,7 @@ RULES = {
         "mode_is_kept_over_a_restart",
         "mode_returns_when_the_fire_is_over",
         "mode_ends_a_wait_for_the_lane",
+        "mode_given_during_an_outage",
     ),
     "between gates: a passage is known within 2 s, the later one wins, unknown is a fact of one gate": (
         "between_gates_within_2_s",
@@ -314,6 +315,7 @@ _NO_CHANGES = {"sync": silent("Session._delta")}
 BREAKS = {
     "mode_closed_shuts_the_way_in_for_all": _CLOSED,
     "mode_ends_a_wait_for_the_lane": _CLOSED,
+    "mode_given_during_an_outage": {"orders": silent("Orders.command")},
     "mode_free_lets_all_pass_and_moves_nobody": {"lane": replaced("is_free", lambda _: lambda s: s.fire)},
     "mode_is_kept_over_a_restart": {"gate": replaced("MODES", lambda modes: ("normal",) * len(modes))},
     "mode_returns_when_the_fire_is_over": {"lane": _fire_ends_in_normal},
