@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _TICK_MS = const(50)
-_ATTEMPT_MS = const(4000)  # for all up to CONNACK, so that attempts start 5 s apart at most
+_ATTEMPT_MS = const(3900)  # for all up to CONNACK, so that attempts start 5 s apart at most
 _LOOKUP_MS = const(500)  # then the address of last time must do
 _FIRST_DELAY_MS = const(500)
 _LAST_DELAY_MS = const(5000)
@@ -103,7 +103,7 @@ class Link:
             self._on_status(why)
             # The microseconds of a failure are random enough to keep many gates from coming at once.
             jitter = ticks_us() % 256  # pyright: ignore[reportOperatorIssue]
-            wait_ms = max(delay_ms * (256 + jitter) // 512, _since(begin) + _PAUSE_MS)
+            wait_ms = max(delay_ms * (256 + jitter) // 512, _since(begin) + _PAUSE_MS + jitter)
             delay_ms = min(2 * delay_ms, _LAST_DELAY_MS)
             while _since(begin) < wait_ms:
                 await self._turn()

@@ -282,10 +282,14 @@ def test_after_a_good_connection_the_first_attempts_come_soon(runtime: str, tmp_
         assert bench.link() == ""
         for second in range(50, 80, 10):
             bench.until(second)
+            attempts = count_attempts(bench)
             bench.broker.stop()
+            bench.until(second + 1.2)
             bench.broker.start()
-            bench.until(second + 1.5)
+            bench.until(second + 3)
             assert bench.link() == ""
+            assert attempts[0] - second > 0.3, "not at once: all gates of an office would come together"
+            assert len(attempts) > 1
 
 
 @pytest.mark.parametrize("others", [0, 3])
