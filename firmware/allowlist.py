@@ -54,6 +54,7 @@ class Allowlist:
         self._view = memoryview(bytearray(_WINDOW))
         # Entries by card key: first those that are being merged (`_frozen`), then the others, sorted apart.
         self._table = memoryview(bytearray(_ENTRIES * _ENTRY))
+        self._off = [0] * 64  # how far the last guess was off, in 32 parts of either section
         self._half = self._at = 0  # the half of the region in use; where its next delta goes
         self._live = [0, 0]  # the newest seq in each half
         self._job = None  # the slot that is being written, piece by piece
@@ -287,13 +288,11 @@ class Allowlist:
         target = int.from_bytes(key[:3], "big")
         at_low, at_high = 0, 1 << 24  # what the keys there begin with, the list's own ends at first
         per_window = _WINDOW // size
+        part = (target >> 19) + 2 * size - 32
+        guess = target * count >> 24
+        middle = guess + self._off[part]  # near in the key is near in the list: the last one was off as far
         guesses = 0
         while low < high:
-            if guesses < _GUESSES:
-                middle = low + (target - at_low) * (high - low) // (at_high - at_low + 1)
-            else:
-                middle = (low + high) >> 1
-            guesses += 1
             first = max(low, min(middle - (per_window >> 1), high - per_window))
             n = min(per_window, high - first)
             window = self._read(self._slot, start + first * size, n * size)
@@ -306,7 +305,13 @@ class Allowlist:
                 at_low = int.from_bytes(bytes(window[last : last + 3]), "big")
             else:
                 at = place_in(window, key, 0, n, size)
+                self._off[part] = first + at // size - guess
                 return window[at : at + size] if window[at : at + 8] == key else None
+            guesses += 1
+            if guesses < _GUESSES:
+                middle = low + (target - at_low) * (high - low) // (at_high - at_low + 1)
+            else:
+                middle = (low + high) >> 1
         return None
 
     # Flash

@@ -28,7 +28,7 @@ BUDGETS = (
     Budget(700, True, ("errors",)),
     Budget(700, True, ("crypto",)),
     Budget(2300, True, ("records",)),
-    Budget(3800, True, ("allowlist",)),
+    Budget(3900, True, ("allowlist",)),
     Budget(3100, False, ("slots",)),
     Budget(1100, False, ("recover",)),
     Budget(3600, True, ("journal",)),

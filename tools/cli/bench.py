@@ -73,10 +73,7 @@ def store(as_json: bool, write_docs: bool, days: int, quick: bool) -> None:
     from host_sim.bench import store as bench
 
     try:
-        if quick:
-            found = bench.measure({1_000: 100, 20_000: 2_000}, (20_000,))
-        else:
-            found = bench.measure()
+        found = bench.measure({1_000: 100, 20_000: 2_000}, (20_000,)) if quick else bench.measure()
         wear = bench.a_year(days)
     except DeployError as error:
         click.echo("Error: %s" % error, err=True)
