@@ -288,7 +288,7 @@ def test_after_a_good_connection_the_first_attempts_come_soon(runtime: str, tmp_
             bench.broker.start()
             bench.until(second + 3)
             assert bench.link() == ""
-            assert attempts[0] - second > 0.3, "not at once: all gates of an office would come together"
+            assert attempts[0] - second > 0.45, "not at once: all gates of an office would come together"
             assert len(attempts) > 1
 
 
