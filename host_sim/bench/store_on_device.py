@@ -1,6 +1,6 @@
 """Runs on MicroPython: measures the firmware's own stores on a flash that lies in a file.
 
-Owns the counting. `store_on_device.py JOB.json` does what the job says and prints a JSON object for each figure
+Owns the counting. `store_on_device.py JOB.json` does what the job says and prints each figure as a JSON object
 (so none is kept on the heap that is measured); times are those of the flash
 (host_sim.chips.nor_flash.TYPICAL), in microseconds, without the processor's.
 """

@@ -1,0 +1,1 @@
+"""Arbitrary bytes for what a gate reads from outside and from its flash."""
