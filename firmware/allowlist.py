@@ -144,8 +144,9 @@ class Allowlist:
             return False
         if self._job is None and not self._start():
             return False
+        assert self._job
         try:
-            next(self._job)
+            next(self._job)  # pyright: ignore[reportArgumentType]  (_start made one)
         except StopIteration:
             self._end()
         except Exception:

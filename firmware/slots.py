@@ -131,6 +131,7 @@ class Snapshot:
         return True
 
     def _check_seq(self):
+        assert self._header
         seq, owner = self._header.seq_to, self._owner
         if owner.valid and seq <= owner.seq:
             raise BundleError("seq: %d is older than %d" % (seq, owner.seq))

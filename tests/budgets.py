@@ -48,7 +48,7 @@ BUDGETS = (
     Budget(450, True, ("drivers/inputs",)),
     Budget(700, True, ("drivers/feedback",)),
     Budget(5200, NETWORK, ("sync", "orders")),
-    Budget(6100, NETWORK, ("mqtt", "link")),
+    Budget(5600, NETWORK, ("mqtt", "link")),
     Budget(1600, False, ("sntp",)),
     Budget(4300, False, ("config",)),
     Budget(5000, False, ("messages",)),

@@ -1,7 +1,7 @@
 """Runs on MicroPython: measures the firmware's own stores on a flash that lies in a file.
 
-Owns the counting. `store_on_device.py JOB.json` does what the job says and prints each figure as a JSON object
-(so none is kept on the heap that is measured); times are those of the flash
+Owns the counting. `store_on_device.py JOB.json` does what the job says and prints each figure as a JSON
+object, so that none is kept on the heap that is measured. Times are those of the flash
 (host_sim.chips.nor_flash.TYPICAL), in microseconds, without the processor's.
 """
 
@@ -14,6 +14,7 @@ from firmware.allowlist import Allowlist
 from firmware.journal import Journal
 
 _READ_US, _READ_US_PER_KB, _PROGRAM_US, _ERASE_US = 100, 150, 300, 45000
+_in_use = gc.mem_alloc  # pyright: ignore[reportAttributeAccessIssue]  (MicroPython)
 _BLANK = b"\xff" * 4096
 
 
@@ -73,7 +74,7 @@ def tell(name, value):
 def allocated():
     """Return the bytes of the heap that are in use."""
     gc.collect()
-    return gc.mem_alloc()
+    return _in_use()
 
 
 def card_key(number):
@@ -101,9 +102,9 @@ def measure_list(job):
     tell("largest_read", device.largest)
     gc.collect()
     gc.disable()
-    start = gc.mem_alloc()
+    start = _in_use()
     store.find(keys[0])
-    tell("lookup_garbage", gc.mem_alloc() - start)
+    tell("lookup_garbage", _in_use() - start)
     gc.enable()
     device.reset()
     keys = None

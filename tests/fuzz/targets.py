@@ -19,7 +19,7 @@ from tests.portable_items import PORTABLE
 from tools.office import bundle, journal_image
 
 sys.path.append(str(PORTABLE))
-import list_world
+import list_world  # pyright: ignore[reportMissingImports]
 
 KEY = list_world.KEY
 LIST_SECTORS, JOURNAL_SECTORS = 24, 5

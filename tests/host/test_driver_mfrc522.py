@@ -116,7 +116,8 @@ def freeze(chip):
         taken = 0
         for place in range(1, len(mosi) if mosi[0] & 0x80 else 0):
             address = mosi[place - 1] >> 1 & 0x3F
-            answer[place] = {0x09: data[taken], 0x0A: level}.get(address, registers[address])
+            special = {0x09: data[taken], 0x0A: level}
+            answer[place] = special[address] if address in special else registers[address]
             taken += address == 0x09
         return bytes(answer)
 

@@ -13,8 +13,8 @@ from tests import counts
 from tests.portable_items import PORTABLE
 
 sys.path.append(str(PORTABLE))
-import list_world
-import test_list_cuts as cuts
+import list_world  # pyright: ignore[reportMissingImports]
+import test_list_cuts as cuts  # pyright: ignore[reportMissingImports]
 
 SECTORS = 24
 CARDS = 60

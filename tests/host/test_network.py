@@ -206,7 +206,12 @@ def test_names_take_their_time_and_addresses_none() -> None:
 def test_a_wait_may_be_interrupted_and_only_then_ends_early() -> None:
     timeline = Timeline()
     seen: list[int] = []
-    timeline.at(10, lambda: (seen.append(timeline.now), timeline.interrupt()))
+
+    def interrupt() -> None:
+        seen.append(timeline.now)
+        timeline.interrupt()
+
+    timeline.at(10, interrupt)
     timeline.at(20, lambda: seen.append(timeline.now))
     timeline.run_until(100, may_stop=True)
     assert (timeline.now, seen) == (10, [10])

@@ -66,12 +66,14 @@ def test_a_full_list_is_found_again_and_takes_deltas_on_top(layout):
         assert store.seq == 2 and store._base == 1 + merge
         flash.reads = 0
         for n in some[60:]:
-            assert bytes(store.find(card(n).key)) == records.pack_credential(card(n))
+            assert bytes(store.find(card(n).key) or b"") == records.pack_credential(card(n))
         assert flash.reads / len(some[60:]) <= 1.6
         for c in changed:
-            assert bytes(store.find(c.key)) == records.pack_credential(c)
-        assert all(bytes(store.find_card_key(card(n).key)).endswith(b"K" * 24) for n in some if n < keys)
-        assert all(bytes(store.find_card_key(entry[:8])) == entry for entry in added)
+            assert bytes(store.find(c.key) or b"") == records.pack_credential(c)
+        assert all(
+            bytes(store.find_card_key(card(n).key) or b"").endswith(b"K" * 24) for n in some if n < keys
+        )
+        assert all(bytes(store.find_card_key(entry[:8]) or b"") == entry for entry in added)
         assert store.find(card(count + 1000).key) is None and store.find_card_key(card(keys).key) is None
 
 
