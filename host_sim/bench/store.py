@@ -100,6 +100,7 @@ def measure_list(folder: Path, count: int, keys: int) -> dict[str, Any]:
         path.write_bytes(delta(2 + i, card(count + i if i % 2 else i * 31 % count, 1, i % 3 == 0)))
         deltas.append(str(path))
     (folder / "snapshot").write_bytes(snapshot(count, keys, 1000))
+    (folder / "more").write_bytes(delta(1001, card(1, 2)))
     found = _on_device(
         folder,
         {
@@ -113,6 +114,7 @@ def measure_list(folder: Path, count: int, keys: int) -> dict[str, Any]:
             "added": CHANGES // 2,
             "snapshot": str(folder / "snapshot"),
             "seq": 1000,
+            "more": str(folder / "more"),
         },
     )
     return {"ours": found, "json": _json_file(folder, count), "sqlite": _sqlite(folder, count)}
@@ -259,6 +261,8 @@ def over(found: dict[str, Any], wear: Wear | None) -> list[str]:
             lines.append(f"{count} cards: {reads:.2f} reads a lookup, the limit is {READS_LIMIT}")
         if ours["largest_read"] > 1024:
             lines.append(f"{count} cards: a read of {ours['largest_read']} bytes")
+        if ours["heap_growth"] > 64:
+            lines.append(f"{count} cards: a merge leaves {ours['heap_growth']} bytes of heap behind")
     if heaps and max(heaps) - min(heaps) > 64:
         lines.append(f"the heap grows with the list: {sorted(heaps)}")
     if wear is not None and wear.worst >= WEAR_LIMIT:

@@ -19,7 +19,8 @@ def main() -> None:
         import atheris  # pyright: ignore[reportMissingImports]
     except ImportError:
         sys.exit("atheris is not installed: pip install atheris (Linux and macOS, CPython up to 3.13)")
-    with atheris.instrument_imports(include=["firmware", "tools.office"]):  # pyright: ignore[reportAttributeAccessIssue]
+    instrument = atheris.instrument_imports  # pyright: ignore[reportAttributeAccessIssue]
+    with instrument(include=["firmware", "tools.office"]):  # pyright: ignore[reportAttributeAccessIssue]
         from tests.fuzz.targets import TARGETS
     arguments = sys.argv[:]
     name = arguments.pop(1) if len(arguments) > 1 and arguments[1] in TARGETS else None

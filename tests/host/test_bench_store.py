@@ -21,7 +21,8 @@ def test_reads_and_heap_keep_to_their_limits(found):
     assert store.over(found, None) == []
     small, large = (found["lists"][count]["ours"] for count in (1_000, 20_000))
     assert small["heap"] == large["heap"] and small["heap_after"] == large["heap_after"]
-    assert large["heap_after"] - large["heap_before"] < 2_000, "a merge and a snapshot left something behind"
+    assert large["heap_growth"] <= 64, "a merge left something behind"
+    assert large["heap_after"] - large["heap_before"] < 5_000
     assert large["lookup_garbage"] < 3_000
     for name in ("merge", "snapshot"):
         assert large[name]["longest_us"] <= 45_000, "a piece takes longer than an erase"
