@@ -158,7 +158,7 @@ class PortableItem(pytest.Item):
 
     def __init__(self, *, function: str, line: int, runtime: str, **options) -> None:
         super().__init__(**options)
-        self.function = function
+        self.function_name = function
         self.line = line
         self.runtime = runtime
         if runtime != "cpython":
@@ -167,12 +167,12 @@ class PortableItem(pytest.Item):
     def runtest(self) -> None:
         """Raise PortableFailure with the interpreter's own traceback unless the function passed."""
         siblings = [
-            item.function
+            item.function_name
             for item in self.session.items
             if isinstance(item, PortableItem) and item.path == self.path and item.runtime == self.runtime
         ]
         runtimes: Runtimes = self.config.stash[RUNTIMES_KEY]
-        result = runtimes.result(self.path, self.runtime, self.function, siblings)
+        result = runtimes.result(self.path, self.runtime, self.function_name, siblings)
         if result.outcome != "passed":
             raise PortableFailure(result.output)
         if result.output:
