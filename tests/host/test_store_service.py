@@ -164,10 +164,11 @@ def test_a_tap_during_a_snapshot_waits_for_one_erase_at_most(tmp_path: Any) -> N
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_with_a_card_left_on_the_reader_a_full_delta_is_merged_all_the_same(runtime: str) -> None:
     with gate_with(runtime, 20_000, 200) as bench:  # 78 %: it may wait
-        bench.tap(3 * S, "in", UID, hold_us=3600 * S)
+        bench.gate.hardware.fields["in"].enter(Card(UID))
+        before = erases(bench)
         bench.gate.power_on()
-        bench.world.run_until(20 * S)
-        assert on_flash(bench)._base == 1 and erases(bench) < 110
+        bench.world.run_until(60 * S)
+        assert on_flash(bench)._base == 1 and erases(bench) == before
     with gate_with(runtime, 20_000, 235) as bench:  # 91 %
         bench.tap(3 * S, "in", UID, hold_us=3600 * S)
         bench.gate.power_on()
@@ -242,7 +243,7 @@ def test_a_journal_that_nobody_fetches_is_alarmed_at_nine_tenths_and_when_it_los
             bench.tap(5 * S + i * 200_000, "in", struct.pack(">BHI", 4, 0xABCD, i), hold_us=80_000)
         bench.world.run_until(26 * S)
         assert kinds(bench).count("journal_90") == 1 and "journal_lost" not in kinds(bench)
-    with gate_with("cpython", 10, 0, before=filled_journal(0, 250)) as bench:
+    with gate_with("cpython", 10, 0, before=filled_journal(0, 600)) as bench:
         bench.gate.power_on()
         bench.world.run_until(4 * S)
         assert kinds(bench) == ["journal_90"], "a loss before this start was alarmed then"
