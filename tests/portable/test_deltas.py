@@ -484,6 +484,31 @@ def test_a_flash_that_fails_in_a_merge_leaves_the_list_and_is_not_tried_for_ever
     assert opened(device)._base == 3
 
 
+def test_a_flash_that_fails_anywhere_in_a_merge_leaves_all_deltas_in_force():
+    fails = 0
+    while True:
+        device, store = based(100)
+        apply(store, delta(1, 2, {5: 500, 200: 2}))
+        store._short = True
+        real, left = device.writeblocks, [fails]
+
+        def broken(block, buf, offset):
+            left[0] -= 1  # noqa: B023 - called in this turn only
+            if left[0] < 0:  # noqa: B023
+                raise OSError(5)
+            real(block, buf, offset)  # noqa: B023
+
+        device.writeblocks = broken
+        try:
+            finish(store)
+            break
+        except StoreError:
+            fails += 1
+        for found in (store, opened(device)):
+            assert found.seq == 2 and [party(found, n) for n in (5, 6, 200)] == [500, 6, 2]
+    assert fails == 7  # six pages and the first one, which has the header
+
+
 def test_a_delta_that_the_flash_does_not_keep_is_not_in_force_and_the_next_one_is():
     device, store = based()
     apply(store, delta(1, 2, {5: 500}))
