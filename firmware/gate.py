@@ -202,7 +202,7 @@ class Gate:
 
     def cards(self, reader: int, uids) -> None:
         """Decide the tap of `reader`, in whose field are now `uids`, a newcomer among them."""
-        ours = None
+        ours = key = None
         verdict = "random_uid"
         for uid in uids:
             if len(uid) != 4 or uid[0] != _RANDOM_UID:
@@ -223,7 +223,7 @@ class Gate:
         elif verdict or self.fault or len(uids) > 1:
             self.tap(reader, uids[-1], None, None, verdict)
         else:
-            self.tap(reader, uids[0], crypto.card_key(self._site_key, uids[0]), None, None)
+            self.tap(reader, uids[0], key, None, None)
 
     def tap(self, reader: int, uid, key, credential, verdict) -> None:
         """Decide one tap, unless the same card is still being held there, and do what follows."""

@@ -74,7 +74,6 @@ class Gate:
         self._next = 0
         self._boot: Event | None = None
         self._cause = PWRON
-        self._parked = False  # the interpreter waits for an answer, so a probe can be put to it
         self._polling = 0  # bits of sockets that end the wait in progress
         self.hardware.stack.on_ready = self._socket_ready
 
@@ -143,7 +142,7 @@ class Gate:
             link.kill()
             self.console += link.console()
         self._operations, self._next, self._polling = [], 0, 0
-        self.computing, self._parked, self.due_us = False, False, NEVER
+        self.computing, self.due_us = False, NEVER
 
     def close(self) -> None:
         """End the interpreter and remove the gate's files."""
@@ -178,7 +177,6 @@ class Gate:
             if at_us > horizon_us:
                 self.due_us = at_us
                 return
-            self._parked = True
             try:
                 if timeline.next_us() <= at_us:
                     timeline.run_until(at_us, may_stop=True)
@@ -197,7 +195,6 @@ class Gate:
                 return
             if operations is not self._operations:
                 return
-            self._parked = False
             self._polling = 0
             if self._next == last:
                 break

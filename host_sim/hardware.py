@@ -133,7 +133,7 @@ class Hardware:
             ops.POLL: lambda payload: b"",
             ops.PIN_MODE: self._pin_mode,
             ops.PIN_WRITE: self._pin_write,
-            ops.SPI: self._spi,
+            ops.SPI: self._transfer,
             ops.SPI_WRITE: self._spi_write,
             ops.RMT_OPEN: self._rmt_open,
             ops.RMT_WRITE: self._rmt_write,
@@ -165,10 +165,6 @@ class Hardware:
     def inputs(self) -> int:
         """Levels of GPIO 0-63 as the firmware reads them."""
         return self._inputs
-
-    def relay(self, direction: str) -> int:
-        """Return the level of the relay output `direction`."""
-        return self._level(self._pins[self.board[f"RELAY_{direction.upper()}"]])
 
     def power_on(self) -> None:
         """Supply the board: the flash answers again."""
@@ -287,9 +283,6 @@ class Hardware:
         if len(self._selected) != 1:
             raise HardwareError(f"SPI transfer with {len(self._selected)} chips selected")
         return self._selected[0].transfer(payload[1:])
-
-    def _spi(self, payload: bytes) -> bytes:
-        return self._transfer(payload)
 
     def _spi_write(self, payload: bytes) -> None:
         self._transfer(payload)

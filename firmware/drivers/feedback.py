@@ -12,11 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _UNIT_MS = const(20)
-_GREEN = const(1)
-_RED = const(2)
-_BUZZER = const(4)
 
-# Steps of (duration in units of 20 ms, outputs that are on). Duration 0 = until something else is shown.
+# Steps of (duration in units of 20 ms, outputs that are on: 1 green, 2 red, 4 buzzer). Duration 0 = until
+# something else is shown.
 PATTERNS = {
     "idle": b"\x00\x00",
     "free": b"\x00\x01",

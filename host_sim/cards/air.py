@@ -7,7 +7,6 @@ transmission, parity bits included, start and end of communication not included.
 "P2" = ISO/IEC 14443-2, "P3" = ISO/IEC 14443-3.
 """
 
-CARRIER_HZ = 13_560_000  # P2 6.1.1
 ETU = 128  # carrier cycles per bit at 106 kbit/s (P2 8.1.1); halved by each step of the bit rate
 FDT_AFTER_0 = (
     1172  # carrier cycles from the reader's last pause to the card's start bit, last bit 0 (P3 6.2.1.1)

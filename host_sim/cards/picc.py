@@ -16,7 +16,6 @@ REQA = 0x26  # P3 table 3, short frames
 WUPA = 0x52
 SELECT_LEVELS = (0x93, 0x95, 0x97)  # P3 table 8
 HLTA = b"\x50\x00"  # P3 6.4.4
-NVB_NONE = 0x20  # SEL and NVB only (P3 table 9)
 NVB_ALL = 0x70  # the whole UID of this level: SELECT
 
 POWER_UP_US = 5_000  # P3 5.2: a card is ready 5 ms after the field at the latest; ours are as slow as allowed

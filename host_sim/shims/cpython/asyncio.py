@@ -16,10 +16,6 @@ class CancelledError(BaseException):
     """Raised in a task that is cancelled."""
 
 
-class TimeoutError(Exception):
-    """Raised by `wait_for`."""
-
-
 _queue = TaskQueue()
 _queue.wake_us = _world.WAKE_US
 _current = None
@@ -55,49 +51,10 @@ def sleep_ms(ms):
     return _Sleep(time.ticks_add(time.ticks_ms(), max(0, ms)))
 
 
-def sleep(s):
-    return sleep_ms(int(s * 1000))
-
-
-def current_task():
-    return _current
-
-
 def create_task(coro):
     task = Task(coro)
     _queue.push(task)
     return task
-
-
-class Event:
-    """A flag that tasks wait for."""
-
-    def __init__(self):
-        self.state = False
-        self.waiting = TaskQueue()
-
-    def is_set(self):
-        return self.state
-
-    def set(self):
-        while self.waiting.peek():
-            _queue.push(self.waiting.pop())
-        self.state = True
-
-    def clear(self):
-        self.state = False
-
-    async def wait(self):
-        if not self.state:
-            self.waiting.push(_current)
-            _current.data = self.waiting
-            await _Never()
-        return True
-
-
-class _Never:
-    def __await__(self):
-        yield
 
 
 class _IOQueue:
@@ -158,36 +115,9 @@ class StreamReader:
         self.s = s
         self.out_buf = b""
 
-    async def wait_closed(self):
-        self.s.close()
-
-    async def read(self, n):
-        while True:
-            await _Ready(self.s, 0)
-            data = self.s.read(n)
-            if data is not None:
-                return data
-
     async def readinto(self, into):
         await _Ready(self.s, 0)
         return self.s.readinto(into)
-
-    async def readexactly(self, n):
-        data = b""
-        while len(data) < n:
-            part = await self.read(n - len(data))
-            if not part:
-                raise EOFError
-            data += part
-        return data
-
-    def write(self, data):
-        if not self.out_buf:
-            n = self.s.write(data)
-            if n == len(data):
-                return
-            data = data[n or 0 :]
-        self.out_buf += data
 
     async def drain(self):
         if not self.out_buf:
@@ -197,9 +127,6 @@ class StreamReader:
             await _Ready(self.s, 1)
             sent += self.s.write(self.out_buf[sent:]) or 0
         self.out_buf = b""
-
-
-StreamWriter = StreamReader
 
 
 def run(coro):

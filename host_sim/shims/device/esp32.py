@@ -120,7 +120,3 @@ class NVS:
         value = memoryview(answer)[1:]
         buffer[: len(value)] = value
         return len(value)
-
-
-def idf_version():
-    return "v5.5.1"
