@@ -37,6 +37,10 @@ class CardCollision(CardError):
     """Several cards answered with different bits where one was expected."""
 
 
+class ProofFailed(PinterError):
+    """A card does not prove what it claims to be: it has not the keys, or what it says is not signed."""
+
+
 class ConfigError(PinterError):
     """The provisioned config is wrong: `field` names the place as a dotted path, `text` says what it is."""
 
