@@ -19,13 +19,14 @@ MAC_SIZE = const(32)
 SNAPSHOT = const(1)
 DELTA = const(2)
 MERGED = const(3)  # a slot that the gate made of a list and its deltas; never a bundle
-UNAUTHENTICATED = const(2)  # a grant without proof of the card
-CONTRARY = const(1)  # a grant although the position says otherwise (antipassback "soft")
+UNAUTHENTICATED = const(4)  # a grant without proof of the card
+CONTRARY = const(2)  # a grant although the position says otherwise (antipassback "soft")
+SIGNED = const(1)  # the card showed its signed record (tier `signed`), and could still be a copy
 LENGTH_MIN_MAX = const(0x7FFF)  # 22 days, 18 hours and 7 minutes
 
 _EPOCH = const(1577836800)  # 2020-01-01T00:00:00Z as Unix seconds
 _MS_UNTRUSTED = const(0x8000)
-_MARKS = const(13)  # their place in the field of the milliseconds
+_MARKS = const(12)  # their place in the field of the milliseconds
 
 TIERS = ("uid", "signed", "aes")  # index = the 2-bit code of a credential; more is stronger
 
@@ -51,14 +52,15 @@ TYPES = (
     "fault",
     "reclaim",
     "command",
+    "counter",
 )
 
 # key: 8 bytes. cls: code 0..15. tier: index into TIERS. from_min: minutes since 2020-01-01 UTC (24 bits).
 # length_min: 0..LENGTH_MIN_MAX minutes. party: 0 = none.
 Credential = namedtuple("Credential", "key cls blocked untimed tier slow from_min length_min party")
 
-# time: Unix seconds. ms: 0..999. marks: UNAUTHENTICATED + CONTRARY. type: a name of TYPES. direction: 1 = in,
-# 2 = out, 0 = none; lane in the high nibble. key: 8 bytes, zeros = no card.
+# time: Unix seconds. ms: 0..999. marks: UNAUTHENTICATED + CONTRARY + SIGNED. type: a name of TYPES.
+# direction: 1 = in, 2 = out, 0 = none; lane in the high nibble. key: 8 bytes, zeros = no card.
 Event = namedtuple("Event", "seq time ms untrusted marks type direction reason cls key party")
 
 # kind: SNAPSHOT, DELTA or MERGED. site, gate: ASCII, 1..12 characters. issued, expires: Unix seconds.
@@ -150,9 +152,9 @@ def unpack_event(buf, off: int = 0) -> "Event":
     return Event(
         seq,
         time,
-        ms & 0x1FFF,
+        ms & 0xFFF,
         bool(ms & _MS_UNTRUSTED),
-        ms >> _MARKS & 3,
+        ms >> _MARKS & 7,
         TYPES[kind] if kind < len(TYPES) else "",
         direction,
         reason,

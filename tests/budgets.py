@@ -32,6 +32,7 @@ BUDGETS = (
     Budget(3100, False, ("slots",)),
     Budget(1100, False, ("recover",)),
     Budget(3600, True, ("journal",)),
+    Budget(700, False, ("counters",)),
     Budget(3400, True, ("policy",)),
     Budget(3050, True, ("lane",)),
     Budget(3200, True, ("presence",)),

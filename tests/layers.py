@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 # --- the firmware ------------------------------------------------------------------------------------------
 
 # No clock, no pin, no file: values in, values out. The host imports the same files.
-PURE = ("policy", "lane", "presence", "records", "config", "messages", "mqtt", "rtcmem", "repeats")
+PURE = ("policy", "lane", "presence", "records", "config", "messages", "mqtt", "rtcmem", "repeats", "counters")
 FOR_HOST = (*PURE, "crypto", "errors")
 
 _BASIC = ("micropython", "struct", "collections")

@@ -134,6 +134,7 @@ class Watch:
             untrusted=record.untrusted,
             unauthenticated=bool(record.marks & records.UNAUTHENTICATED),
             contrary=bool(record.marks & records.CONTRARY),
+            signed=bool(record.marks & records.SIGNED),
         )
         if record.type in ("grant", "deny"):
             self._decided(at_us, record, direction, name)

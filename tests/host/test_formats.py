@@ -137,7 +137,7 @@ def test_the_gate_writes_the_record_of_the_example(monkeypatch):
     flash = NorFlash(4 * SECTOR)
     journal = Journal(Partition(flash, 0, flash.size), KEYS["gate_key"])
     journal.open()
-    journal.append("grant", 1, 16, 1, raw(example["key"]), 17, time=example["time"], ms=250, marks=2)
+    journal.append("grant", 1, 16, 1, raw(example["key"]), 17, time=example["time"], ms=250, marks=4)
     assert flash.contents()[32:64] == raw(example["bytes"])
 
 

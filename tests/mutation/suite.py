@@ -31,6 +31,7 @@ SUITES = {
     "config": ("portable/test_config", "portable/test_policy"),
     "messages": ("portable/test_messages", "host/test_rules_page"),
     "repeats": ("portable/test_repeats",),
+    "counters": ("portable/test_counters",),
     "rtcmem": ("portable/test_rtcmem",),
     "mqtt": ("portable/test_mqtt",),
     "errors": ("portable/test_config",),

@@ -113,7 +113,7 @@ def test_an_event_takes_24_bytes_and_leaves_the_mac_alone():
 def test_flags_of_an_event_do_not_touch_its_milliseconds():
     buf = bytearray(32)
     for untrusted in (False, True):
-        for marks in range(4):
+        for marks in range(8):
             for ms in (0, 999):
                 e = Event(1, 2, ms, untrusted, marks, "deny", 1, 0, 0, KEY, 0)
                 records.pack_event_into(buf, e)
@@ -130,11 +130,11 @@ def test_an_event_without_a_card_has_a_key_of_zeros():
 def test_types_keep_their_codes():
     kept = (
         " boot grant deny passage no_passage late_passage override alarm alarm_end remote mode reset "
-        "list_applied bundle_rejected torn clock fault reclaim command"
+        "list_applied bundle_rejected torn clock fault reclaim command counter"
     ).split(" ")
     assert list(records.TYPES[: len(kept)]) == kept
     assert len(set(records.TYPES)) == len(records.TYPES)
-    assert (records.UNAUTHENTICATED, records.CONTRARY) == (2, 1)
+    assert (records.UNAUTHENTICATED, records.CONTRARY, records.SIGNED) == (4, 2, 1)
 
 
 def test_an_unknown_type_is_refused_when_packed_and_empty_when_read():
