@@ -10,6 +10,7 @@ import time
 
 from micropython import const
 
+from . import release
 from .errors import BusError
 from .gate import Gate
 from .health import Supervisor
@@ -35,10 +36,13 @@ class App:
 
     async def run(self) -> None:
         """Boot, start every task, and watch over them."""
+        from .boot import boot
+
         for _ in range(_SETTLE_POLLS):
             self._poll_inputs()
             await asyncio.sleep_ms(_IO_MS)
-        self._gate.boot()
+        boot(self._gate)
+        release("boot")
         network = self._gate.site.network
         if network and not self._gate.fault:
             self._start_link(network.sntp)

@@ -2,30 +2,30 @@
 
 Owns the state of one gate (site, list, journal, positions, lane, alarms) and carries out the effects that
 the pure modules return. Synchronous: it is called with what happened and returns; app.py owns the tasks that
-call it. A fault that keeps the gate from deciding is kept in `fault`: then every tap in is denied and every
-tap out opens.
+call it, boot.py brings it into service. A fault that keeps the gate from deciding is kept in `fault`: then
+every tap in is denied and every tap out opens.
 """
 
-import gc
-import json
 import sys
 
 from micropython import const
 
-from . import crypto, lane, policy
-from .allowlist import Allowlist
+from . import crypto, lane, policy, release
 from .clock import Clock
-from .errors import BundleError, ConfigError, PinterError, StoreError
-from .journal import Journal
-from .policy import ALARMS, DIRECTIONS, IN, MODES, OUT, REASONS
-from .presence import INSIDE, Presence, last_reset
+from .errors import BundleError, StoreError
+from .policy import ALARMS, DIRECTIONS, IN, OUT, REASONS
+from .presence import INSIDE, last_reset
 from .records import CONTRARY, UNAUTHENTICATED, unpack_credential
-from .repeats import Repeats, Storm
+from .repeats import Storm
 
 TYPE_CHECKING = const(False)
 if TYPE_CHECKING:
+    from .allowlist import Allowlist
     from .config import Site
+    from .journal import Journal
     from .lane import State
+    from .presence import Presence
+    from .repeats import Repeats
     from .wiring import Hardware
 
 _STALE_S = const(7200)  # a list that expires sooner raises `list_stale`
@@ -35,7 +35,7 @@ _RANDOM_UID = const(0x08)  # first byte of a 4-byte random number, ISO/IEC 14443
 class Gate:
     """One gate over its hardware (wiring.Hardware). Reader and lane directions: 0 in, 1 out."""
 
-    if TYPE_CHECKING:  # what `boot` makes
+    if TYPE_CHECKING:  # what boot.boot makes
         site: Site
         presence: Presence
         lane: State
@@ -61,113 +61,14 @@ class Gate:
         self.command_nonce = bytes(8)  # of the office's command that was carried out last
         self.session = None  # sync.Session, where there is a link
 
-    # Boot
+    # The list
 
-    def boot(self) -> None:
-        """Bring the gate into service, or into `fault` with the reason named. Never raises on purpose."""
-        try:
-            self._configure()
-            self._site_key = self.hardware.secret("site_key")
-            gate_key = self.hardware.secret("gate_key")
-            self.journal = Journal(self.hardware.partition("journal"), gate_key)
-            self.journal.open()
-            self._lost = self.journal.lost
-            self.list = Allowlist(self.hardware.partition("list"), gate_key, self.site.site, self.site.gate)
-            self.list.open()
-            _release("recover")
-        except PinterError as error:
-            self.fault = str(error)
-        if self.fault:
-            # Nothing of the config is believed: the defaults open and shut.
-            self._configure({"site": "none", "gate": "none", "board": "none"})
-        self.clock.start(
-            max(self.journal.newest_time if self.journal else 0, self.list.issued if self.list else 0),
-            self.site.rtc and self.hardware.battery_rtc(),
-        )
-        self.presence = Presence(self.site.classes, self.site.positions_max)
-        self._replay()
-        self._repeats = (Repeats(self.site.repeat_s), Repeats(self.site.repeat_s))
-        fire = bool(self.hardware.fire.is_active)
-        self.lane, effects = lane.initial(
-            "out_of_service" if self.fault else MODES[self._mode],
-            fire,
-            self.clock.uptime_ms(),
-            *[self.site.passage_sensor and bool(sensor.is_active) for sensor in self.hardware.sensors],
-            *[("sensor_stuck", direction) in self.alarms for direction in (1, 2)],
-        )
-        self._due_ms = lane.deadline(self.lane)
-        self.record("boot", reason=self.hardware.reset_cause)
-        if ("fire", 0) in self.alarms and not fire:
-            self._forget_all()  # it ended while there was no power
-        for kind, is_on in (("fire", fire), ("tamper", bool(self.hardware.tamper.is_active))):
-            self.alarm_once(kind) if is_on else self.end_alarm(kind)
-        if self.fault:
-            self.alarm_once("fault")
-        else:
-            self.end_alarm("fault")
-            self.load_list()
-        self._carry_out(effects)
+    def change_list(self, act, argument):
+        """Let the list change by `act(argument)` and return what that returned; False if it raised.
 
-    def _configure(self, settings=None):
-        from . import config  # used once, let go at once
-
-        try:
-            if settings is None:
-                with open("config.json") as file:
-                    settings = json.load(file)
-            self.site = config.parse(settings)
-        except OSError:
-            raise ConfigError("config.json", "is missing: provision the board")
-        except ValueError:
-            raise ConfigError("config.json", "is not JSON")
-        finally:
-            _release("config")
-            gc.collect()
-
-    def _replay(self):
-        if not self.journal:
-            return
-        newest = 0
-        for event in self.journal.events():
-            newest = max(newest, event.time)
-            if event.type == "alarm":
-                self.alarms[ALARMS[event.reason], event.direction & 15] = True
-            elif event.type == "alarm_end":
-                self.alarms.pop((ALARMS[event.reason], event.direction & 15), None)
-            elif event.type == "reset" and not any(event.key):
-                self._reset_at = event.time
-            elif event.type == "mode":
-                self._mode = event.reason
-                self.command_nonce = event.key
-            elif event.type == "command":
-                self.command_nonce = event.key
-            self.presence.replay(event, REASONS[event.reason] if event.reason < len(REASONS) else "")
-        self.clock.raise_floor(newest)  # passages of other gates are older than what stands before them
-        self.presence.settle(self.clock.now())
-
-    def load_list(self) -> None:
-        """Apply the bundle on the file system, if it is newer; a bad one is refused and journalled."""
-        if self.list is None:
-            return
-        try:
-            with open("list.bundle", "rb") as file:
-                # An older one stays there while the office goes on over the link.
-                if not 0 < int.from_bytes(file.read(40)[36:], "big") < self.list.seq:
-                    file.seek(0)
-                    self.take_bundle(file)
-        except OSError:
-            pass  # no file: nothing new
-
-    def take_bundle(self, stream) -> "bool | None":
-        """Apply a snapshot or a delta at once (Allowlist.load); a bad one is refused, journalled and alarmed.
-
-        A snapshot in service goes through `list.receive` instead, and `work` takes it piece by piece.
+        What came of it is journalled. A snapshot in service goes through `list.receive`, and `work` takes it
+        piece by piece.
         """
-        assert self.list  # costs nothing on the board: compiled away
-        return self._on_list(self.list.load, stream)
-
-    def _on_list(self, act, argument):
-        """Let the list change by `act(argument)`, journal what came of it, and return what it returned."""
         credentials = self.list
         assert credentials
         seq = credentials.seq
@@ -182,7 +83,7 @@ class Gate:
         if credentials.seq != seq:
             self.list_applied()
         if not credentials.busy:
-            _release("slots")
+            release("slots")
         return done
 
     def list_applied(self) -> None:
@@ -445,7 +346,7 @@ class Gate:
         if self.fault or self.list is None or self.journal is None:
             return False
         is_quiet = self.lane.opening is None and not any(reader.uids for reader in self.hardware.readers)
-        if self._on_list(self.list.work, is_quiet):
+        if self.change_list(self.list.work, is_quiet):
             return is_quiet or self.list.urgent
         return is_quiet and self.journal.idle()
 
@@ -468,11 +369,3 @@ class Gate:
             if journal
             else None,
         }
-
-
-def _release(name):
-    """Let go of a module that was needed once: on the board its code lives on the heap."""
-    package = sys.modules.get("firmware")
-    sys.modules.pop("firmware." + name, None)
-    if package is not None and hasattr(package, name):
-        delattr(package, name)

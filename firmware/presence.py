@@ -1,7 +1,7 @@
 """Positions: who is inside, who left, who entered in the current visit, and whose passage is still to come.
 
 Owns one packed table of 20-byte entries and the one grant whose outcome is open. It has no clock and no
-flash: the application confirms and forgets, and at boot replays the journal into it. It judges no tap;
+flash: the application confirms and forgets, at boot as the journal tells (replay.py). It judges no tap;
 policy.py asks. Times are Unix seconds, keys 8 bytes, classes codes, directions "in" or "out".
 """
 
@@ -193,36 +193,6 @@ class Presence:
                 self._write(at, flags >> 4, flags & 15, gate, party, time + _EPOCH + now - before, excused)
         if self._start <= self._reset <= before - _EPOCH:
             self._reset += now - before
-
-    def replay(self, event, reason: str) -> None:
-        """Apply one journal record (records.Event, and its reason by name) at boot; after the last: `settle`.
-
-        `reset`: with a card key as `forget(..., visit_over=True)`, without as `forget_all`. `remote`:
-        `time` is that of the passage, the high nibble of `direction` the number of the gate. Types without
-        meaning for positions change nothing.
-        """
-        kind, key, time = event.type, event.key, event.time
-        direction = "in" if event.direction & 15 == 1 else "out"
-        if not any(key):
-            if kind == "reset":
-                self.forget_all(time)
-            elif kind == "boot":
-                self.settle(time)
-        elif kind == "reset":
-            self.forget(key, time, True)
-        elif kind == "grant":
-            if reason == "error":
-                self.forget(key, time)
-            elif reason != "free":
-                self.grant(key, event.cls, event.party, direction, time)
-        elif kind == "no_passage":
-            self.ended(key)
-        elif kind in ("passage", "late_passage"):
-            self.confirm(key, direction, event.cls, event.party, time)
-        elif kind == "clock":
-            self.retime(int.from_bytes(key[:4], "big"), time)
-        elif kind == "remote":
-            self.remote(key, direction, event.cls, event.party, time, event.direction >> 4)
 
     def _find(self, key):
         """Return the offset of the entry of `key`; of nobody's (negative) if there is none."""

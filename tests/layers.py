@@ -12,7 +12,19 @@ from fnmatch import fnmatchcase
 # --- the firmware ------------------------------------------------------------------------------------------
 
 # No clock, no pin, no file: values in, values out. The host imports the same files.
-PURE = ("policy", "lane", "presence", "records", "config", "messages", "mqtt", "rtcmem", "repeats", "counters")
+PURE = (
+    "policy",
+    "lane",
+    "presence",
+    "replay",
+    "records",
+    "config",
+    "messages",
+    "mqtt",
+    "rtcmem",
+    "repeats",
+    "counters",
+)
 FOR_HOST = (*PURE, "crypto", "errors")
 
 _BASIC = ("micropython", "struct", "collections")
@@ -46,17 +58,22 @@ _HARD = (
     "_thread",
 )
 
-_SERVICES = ("errors", "crypto", *PURE)
+_SERVICES = ("errors", "crypto", "release", *PURE)
 _STORES = (*_SERVICES, "allowlist", "journal", "clock")
 
 # modules: (what they may import from the firmware, what they may import from the device). First match counts.
 FIRMWARE = {
-    ("", "drivers", "cards"): ((), ()),  # the packages' own __init__.py
+    ("",): ((), ("sys",)),  # the package's own __init__.py: `release`
+    ("drivers", "cards"): ((), ()),
     ("errors",): ((), ()),
     PURE: ((*PURE, "errors"), _BASIC),
-    ("crypto",): (("errors",), (*_BASIC, "hashlib", "cryptolib")),
+    ("crypto",): (("errors",), (*_BASIC, "hashlib")),
+    ("cmac",): ((), (*_BASIC, "cryptolib")),
     ("drivers.*",): (("errors", "drivers.*"), (*_BASIC, "array", "time", "asyncio")),
-    ("cards.*",): (("errors", "crypto", "records", "cards.*"), (*_BASIC, "array", "time", "asyncio")),
+    ("cards.*",): (
+        ("errors", "crypto", "cmac", "records", "cards.*"),
+        (*_BASIC, "array", "time", "asyncio", "cryptolib", "binascii", "os", "sys"),
+    ),
     ("allowlist", "slots", "recover"): ((*_SERVICES, "allowlist", "slots", "recover"), _SOFT),
     ("journal", "clock", "sync"): (_SERVICES, _SOFT),
     ("health",): ((*_SERVICES, "clock"), _HARD),
@@ -64,9 +81,9 @@ FIRMWARE = {
     ("wiring",): ((*_SERVICES, "drivers.*", "cards.*", "battery_rtc"), _HARD),
     ("sntp",): (("errors", "orders"), (*_HARD, "_thread")),
     ("battery_rtc",): (("errors", "rtcmem", "drivers.ds3231"), _HARD),
-    ("gate",): (_STORES, _SOFT),
+    ("gate", "boot"): (_STORES, _SOFT),
     ("orders",): (_SERVICES, ()),
-    ("app",): ((*_STORES, "gate", "health", "link", "sntp", "wiring", "drivers.*", "cards.*"), _HARD),
+    ("app",): ((*_STORES, "gate", "boot", "health", "link", "sntp", "wiring", "drivers.*", "cards.*"), _HARD),
     ("main",): (("app", "wiring"), (*_HARD, "board")),
 }
 

@@ -14,6 +14,7 @@ from firmware import records
 from firmware.allowlist import Allowlist
 from firmware.journal import Journal
 from firmware.presence import Presence
+from firmware.replay import replay
 from firmware.sync import Session
 from host_sim.chips.nor_flash import SECTOR, NorFlash, Partition, PowerCut
 from tools.office.memory import MemoryOffice
@@ -99,7 +100,7 @@ class Gate:
                 self.correct(event.time - int.from_bytes(event.key[:4], "big"))
             elif event.type == "mode":
                 self.command_nonce = event.key
-            self.presence.replay(event, "")
+            replay(self.presence, event, "")
             if event.untrusted and event.type == "passage":
                 self.unsure.append(event)
         if not trusted:

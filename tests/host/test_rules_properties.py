@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from firmware import config, lane, policy, records
 from firmware.presence import Presence
+from firmware.replay import replay
 
 NOON = 1772427600  # 2026-03-02 12:00 (a Monday) at UTC+7
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -489,7 +490,7 @@ def test_a_journal_brings_back_the_positions(site: config.Site, history: list) -
         time += seconds
         item = as_event(time, what)
         assert item is not None
-        again.replay(item, "ok")
+        replay(again, item, "ok")
     real.settle(now)
     again.settle(now)
     assert positions(again) == positions(real)

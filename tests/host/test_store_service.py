@@ -130,12 +130,12 @@ def receiving(folder: Any, file: str) -> Any:
     """Return a firmware that gets a snapshot from `file` once it is in service, as if from the network."""
     return changed_firmware(
         folder,
-        "gate.py",
+        "boot.py",
         lambda text: text.replace(
-            "            self.load_list()\n",
-            "            self.load_list()\n            from io import BytesIO\n"
-            f'            with open("{file}", "rb") as file:\n'
-            "                self.list.receive(BytesIO(file.read()))\n",
+            "        _load_list(gate)\n",
+            "        _load_list(gate)\n        from io import BytesIO\n"
+            f'        with open("{file}", "rb") as file:\n'
+            "            gate.list.receive(BytesIO(file.read()))\n",
         ),
     )
 

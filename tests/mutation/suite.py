@@ -27,6 +27,7 @@ SUITES = {
     "policy": ("portable/test_policy", "host/test_rules_properties"),
     "lane": ("portable/test_lane", "host/test_rules_properties"),
     "presence": ("portable/test_presence", "portable/test_policy", "host/test_rules_properties"),
+    "replay": ("portable/test_presence", "host/test_rules_properties"),
     "records": ("portable/test_records", "portable/test_policy", "host/test_formats"),
     "config": ("portable/test_config", "portable/test_policy"),
     "messages": ("portable/test_messages", "host/test_rules_page"),

@@ -1,0 +1,118 @@
+"""Brings a gate into service: config, keys, stores, then positions, alarms and mode as the journal has them.
+
+Owns the order of a start, and what a gate does that cannot start. Loaded at boot only.
+"""
+
+import gc
+import json
+
+from . import lane, release
+from .allowlist import Allowlist
+from .errors import ConfigError, PinterError
+from .journal import Journal
+from .policy import ALARMS, MODES, REASONS
+from .presence import Presence
+from .repeats import Repeats
+
+
+def boot(gate) -> None:
+    """Bring `gate` (gate.Gate) into service, or into `fault` with the reason named. Raise nothing."""
+    hardware = gate.hardware
+    try:
+        _configure(gate)
+        gate._site_key = hardware.secret("site_key")
+        gate_key = hardware.secret("gate_key")
+        gate.journal = Journal(hardware.partition("journal"), gate_key)
+        gate.journal.open()
+        gate._lost = gate.journal.lost
+        gate.list = Allowlist(hardware.partition("list"), gate_key, gate.site.site, gate.site.gate)
+        gate.list.open()
+        release("recover")
+    except PinterError as error:
+        gate.fault = str(error)
+    if gate.fault:
+        # Nothing of the config is believed: the defaults open and shut.
+        _configure(gate, {"site": "none", "gate": "none", "board": "none"})
+    site = gate.site
+    gate.clock.start(
+        max(gate.journal.newest_time if gate.journal else 0, gate.list.issued if gate.list else 0),
+        site.rtc and hardware.battery_rtc(),
+    )
+    gate.presence = Presence(site.classes, site.positions_max)
+    if gate.journal:
+        _replay(gate)
+    gate._repeats = (Repeats(site.repeat_s), Repeats(site.repeat_s))
+    fire = bool(hardware.fire.is_active)
+    gate.lane, effects = lane.initial(
+        "out_of_service" if gate.fault else MODES[gate._mode],
+        fire,
+        gate.clock.uptime_ms(),
+        *[site.passage_sensor and bool(sensor.is_active) for sensor in hardware.sensors],
+        *[("sensor_stuck", direction) in gate.alarms for direction in (1, 2)],
+    )
+    gate._due_ms = lane.deadline(gate.lane)
+    gate.record("boot", reason=hardware.reset_cause)
+    if ("fire", 0) in gate.alarms and not fire:
+        gate._forget_all()  # it ended while there was no power
+    for kind, is_on in (
+        ("fire", fire),
+        ("tamper", bool(hardware.tamper.is_active)),
+        ("fault", bool(gate.fault)),
+    ):
+        gate.alarm_once(kind) if is_on else gate.end_alarm(kind)
+    if not gate.fault:
+        _load_list(gate)
+    gate._carry_out(effects)
+
+
+def _configure(gate, settings=None):
+    from . import config  # used once, let go at once
+
+    try:
+        if settings is None:
+            with open("config.json") as file:
+                settings = json.load(file)
+        gate.site = config.parse(settings)
+    except OSError:
+        raise ConfigError("config.json", "is missing: provision the board")
+    except ValueError:
+        raise ConfigError("config.json", "is not JSON")
+    finally:
+        release("config")
+        gc.collect()
+
+
+def _replay(gate):
+    """Go through the journal: what it says of positions, alarms, the mode and the last command."""
+    from .replay import replay
+
+    newest = 0
+    for event in gate.journal.events():
+        newest = max(newest, event.time)
+        if event.type == "alarm":
+            gate.alarms[ALARMS[event.reason], event.direction & 15] = True
+        elif event.type == "alarm_end":
+            gate.alarms.pop((ALARMS[event.reason], event.direction & 15), None)
+        elif event.type == "reset" and not any(event.key):
+            gate._reset_at = event.time
+        elif event.type == "mode":
+            gate._mode = event.reason
+            gate.command_nonce = event.key
+        elif event.type == "command":
+            gate.command_nonce = event.key
+        replay(gate.presence, event, REASONS[event.reason] if event.reason < len(REASONS) else "")
+    gate.clock.raise_floor(newest)  # passages of other gates are older than what stands before them
+    gate.presence.settle(gate.clock.now())
+    release("replay")
+
+
+def _load_list(gate):
+    """Apply the bundle on the file system, if it is newer; a bad one is refused and journalled."""
+    try:
+        with open("list.bundle", "rb") as file:
+            # An older one stays there while the office goes on over the link.
+            if not 0 < int.from_bytes(file.read(40)[36:], "big") < gate.list.seq:
+                file.seek(0)
+                gate.change_list(gate.list.load, file)
+    except OSError:
+        pass  # no file: nothing new

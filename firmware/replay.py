@@ -1,0 +1,36 @@
+"""Positions as the journal tells them: its records, applied one by one to a Presence at boot.
+
+Owns what each type of record means for positions. Loaded at boot only.
+"""
+
+
+def replay(presence, event, reason: str) -> None:
+    """Apply one journal record (records.Event, and its reason by name) to `presence`; after the last:
+    `Presence.settle`.
+
+    `reset`: with a card key as `forget(..., visit_over=True)`, without as `forget_all`. `remote`:
+    `time` is that of the passage, the high nibble of `direction` the number of the gate. Types without
+    meaning for positions change nothing.
+    """
+    kind, key, time = event.type, event.key, event.time
+    direction = "in" if event.direction & 15 == 1 else "out"
+    if not any(key):
+        if kind == "reset":
+            presence.forget_all(time)
+        elif kind == "boot":
+            presence.settle(time)
+    elif kind == "reset":
+        presence.forget(key, time, True)
+    elif kind == "grant":
+        if reason == "error":
+            presence.forget(key, time)
+        elif reason != "free":
+            presence.grant(key, event.cls, event.party, direction, time)
+    elif kind == "no_passage":
+        presence.ended(key)
+    elif kind in ("passage", "late_passage"):
+        presence.confirm(key, direction, event.cls, event.party, time)
+    elif kind == "clock":
+        presence.retime(int.from_bytes(key[:4], "big"), time)
+    elif kind == "remote":
+        presence.remote(key, direction, event.cls, event.party, time, event.direction >> 4)
