@@ -30,6 +30,7 @@ BUDGETS = (
     Budget(400, True, ("main",)),
     Budget(700, True, ("errors",)),
     Budget(700, True, ("crypto",)),
+    Budget(650, False, ("keywrap",)),
     Budget(2300, True, ("records",)),
     Budget(3900, True, ("allowlist",)),
     Budget(3100, False, ("slots",)),

@@ -25,7 +25,17 @@ PURE = (
     "repeats",
     "counters",
 )
-FOR_HOST = (*PURE, "crypto", "errors")
+FOR_HOST = (
+    *PURE,
+    "crypto",
+    "cmac",
+    "keywrap",
+    "errors",
+    "cards.ev2",
+    "cards.ev2_full",
+    "cards.aes",
+    "cards.desfire",
+)
 
 _BASIC = ("micropython", "struct", "collections")
 _SOFT = (
@@ -69,6 +79,7 @@ FIRMWARE = {
     PURE: ((*PURE, "errors"), _BASIC),
     ("crypto",): (("errors",), (*_BASIC, "hashlib")),
     ("cmac",): ((), (*_BASIC, "cryptolib")),
+    ("keywrap",): (("errors", "crypto"), _BASIC),
     ("drivers.*",): (("errors", "drivers.*"), (*_BASIC, "array", "time", "asyncio")),
     ("cards.*",): (
         ("errors", "crypto", "cmac", "records", "cards.*"),
