@@ -1,7 +1,8 @@
 """The board's clock with a clock chip behind it: trusted time that survives a power cut.
 
-Stands in for `machine.RTC` (what clock.py uses of it). The chip is asked once, at boot, and only where the
-board's own clock was lost; whatever sets the board's clock sets the chip. It judges no time: clock.py does.
+Stands in for `machine.RTC` (what clock.py uses of it). The chip is asked at boot where the board's own clock
+was lost, and when somebody wants the clock set back; whatever sets the board's clock sets the chip. It judges
+no time: clock.py does.
 A chip that fails costs the trust at boot, never the service. `fit` is a part of wiring.py, apart so that only
 gates with a chip load it.
 """
@@ -43,6 +44,20 @@ class BatteryRTC:
                 rtc.memory(rtcmem.pack(boots, True))
         except BusError as error:
             sys.print_exception(error)
+
+    def chip_ms(self) -> int:
+        """Return what the chip shows as Unix time in milliseconds; 0 if it lost its time or fails."""
+        try:
+            parts = self._chip.read()
+        except BusError:
+            parts = None
+        if not parts:
+            return 0
+        year, month, day, _, hour, minute, second = parts[:7]
+        if month < 3:  # years that begin in March end with the day that is not always there
+            year, month = year - 1, month + 12
+        days = 365 * year + year // 4 - year // 100 + year // 400 + (153 * month - 457) // 5 + day - 719469
+        return (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000
 
     def datetime(self, *parts):
         """Return the time as `machine.RTC.datetime` does, or set both clocks to the one tuple given."""

@@ -369,3 +369,8 @@ class Gate:
             if journal
             else None,
         }
+            "clock": {
+                "source": self.clock.source,
+                "synced": self.clock.synced,
+                "drift_ppm": self.clock.drift_ppm,
+            },

@@ -24,14 +24,14 @@ class Orders:
         """Return the 8 bytes of the last command that was carried out, over restarts; zeros for none."""
         return self._gate.command_nonce
 
-    def office_time(self, unix_ms: int) -> None:
-        """Take the office's time; a step back of more than 120 s is refused and alarmed.
+    def office_time(self, unix_ms: int, source: str = "office") -> None:
+        """Take the time of the office, or of `source`; a step back of more than 120 s is refused and alarmed.
 
         What was stamped by a clock that was not trusted gets its true time.
         """
         gate, clock = self._gate, self.clock
         was_trusted, before = clock.trusted, clock.now()
-        if not clock.set(unix_ms):
+        if not clock.set(unix_ms, source):
             gate.alarm_once("clock")
             return
         if not was_trusted:

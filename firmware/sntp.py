@@ -2,7 +2,8 @@
 
 Owns the packets (RFC 4330) and a socket of its own. SNTP is not authenticated, so it is believed least: it
 makes time trusted that is not, and corrects small errors while the office is out of reach. A server that
-differs from trusted time by more than 120 s is not believed, whichever way, and raises `clock`.
+differs from trusted time by more than 120 s is not believed, whichever way, and raises `clock`; unless it is
+behind, and so is another source (clock.py).
 """
 
 import _thread
@@ -104,11 +105,15 @@ class Client:
     def take(self, unix_ms: int) -> None:
         """Compare the server's time with the gate's, and do what follows."""
         gate, clock = self._gate, self._gate.clock
-        apart_ms = abs(unix_ms - clock.now_ms())
-        if clock.trusted and apart_ms > _STEP_MS:
+        ahead_ms = unix_ms - clock.now_ms()
+        if clock.trusted and ahead_ms > _STEP_MS:
             gate.alarm_once("clock")
-        elif not clock.trusted or (apart_ms > _CLOSE_MS and not gate.session.connected):
-            self._orders.office_time(unix_ms)
+        elif (
+            not clock.trusted
+            or ahead_ms < -_STEP_MS
+            or (abs(ahead_ms) > _CLOSE_MS and not gate.session.connected)
+        ):
+            self._orders.office_time(unix_ms, "sntp")
         else:
             gate.end_alarm("clock")
 

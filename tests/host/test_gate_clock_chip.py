@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from host_sim.engine import World
 from host_sim.scenario import format as scenario_format
-from host_sim.scenario import runner
+from host_sim.scenario import runner, stage
 from tests.host.gate_bench import START, Bench, running
 
 RUNTIMES = ("cpython", pytest.param("micropython", marks=pytest.mark.requires_micropython))
@@ -118,3 +119,40 @@ def test_without_the_setting_the_chip_is_not_asked(runtime: str) -> None:
         bench.gate.power_on(clock_kept=False)
         bench.world.run_until(bench.world.now + 4 * SECOND)
         assert not asked and not report(bench)["trusted"]
+
+
+LINKED = """
+format: 1
+start: "2026-03-02T09:00:00"
+site: {min_tier: uid, rtc: true}
+steps:
+  - {after: 1, network: down}
+"""
+
+
+@pytest.mark.parametrize("chip_agrees", [True, False])
+def test_a_step_back_that_the_office_wants_is_taken_if_the_chip_agrees(chip_agrees: bool) -> None:
+    wrong_s = 7 * 3600  # somebody set the board's own clock to local time; a reset keeps that
+    story = scenario_format.parse(LINKED)
+    with World(START, runtime="cpython") as world:
+        stage.office(story, world)
+        gate = world.add_gate("A", **stage.gate(story, "A", START))
+        world.network.path("A").down = True
+        gate.power_on()
+        world.run_until(10 * SECOND)
+        gate.hardware.rtc_offset_us += wrong_s * SECOND
+        if not chip_agrees:
+            gate.hardware.clock_chip.set_unix((START + wrong_s) * SECOND + world.now)
+        gate.hardware.on_reset(5)
+        world.run_until(20 * SECOND)
+        status = gate.status()
+        assert status is not None and status["clock"]["source"] == "rtc"
+        assert abs(status["time"] - world.unix() - wrong_s) <= 2
+        world.network.path("A").down = False
+        world.run_until(45 * SECOND)
+        status = gate.status()
+        assert status is not None and status["trusted"]
+        assert abs(status["time"] - world.unix() - (0 if chip_agrees else wrong_s)) <= 2
+        assert status["alarms"] == ([] if chip_agrees else ["clock"])
+        assert status["clock"]["source"] == ("office" if chip_agrees else "rtc")
+        assert status["clock"]["synced"] == (pytest.approx(world.unix(), abs=30) if chip_agrees else 0)

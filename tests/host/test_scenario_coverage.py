@@ -177,6 +177,7 @@ RULES = {
         "clock_lost_ignores_opening_hours",
         "clock_lost_until_the_office_answers",
     ),
+    "time: a step back of more than 120 s needs a second source": ("clock_back_when_two_sources_agree",),
     "modes: closed for the way in, free, kept over a restart, fire beats them": (
         "mode_closed_shuts_the_way_in_for_all",
         "mode_free_lets_all_pass_and_moves_nobody",
@@ -376,6 +377,7 @@ BREAKS = {
     "link_events_after_an_outage": {"sync": silent("Session._events")},
     "link_events_through_a_bad_network": {"sync": replaced("_EVENTS_MS", lambda _: 1 << 30)},
     "clock_lost_until_the_office_answers": {"orders": silent("Orders.office_time")},
+    "clock_back_when_two_sources_agree": {"clock": replaced("_AGREE_MS", lambda _: -1)},
 }
 
 

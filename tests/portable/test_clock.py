@@ -78,7 +78,7 @@ def test_an_rtc_a_little_before_the_floor_is_trusted_but_never_shows_less_than_t
 
 def test_a_source_makes_time_trusted_and_sets_the_rtc():
     made, _ = a_clock()
-    assert made.set((FLOOR + 3600) * 1000 + 250)
+    assert made.set((FLOOR + 3600) * 1000 + 250, "office")
     assert made.trusted and made.now_ms() == (FLOOR + 3600) * 1000 + 250
     assert made._rtc.set_to[:3] == (2026, 3, 2) and made._rtc.set_to[7] == 250000
     assert rtcmem.unpack(made._rtc.kept) == (0, True)
@@ -87,19 +87,76 @@ def test_a_source_makes_time_trusted_and_sets_the_rtc():
 def test_a_step_back_of_more_than_120_s_is_refused_and_changes_nothing():
     made, _ = a_clock(FLOOR * 1000 + 1000000, rtcmem.pack(0, True))
     before = made.now_ms()
-    assert not made.set(before - 120001)
+    assert not made.set(before - 120001, "office")
     assert made.trusted and made.now_ms() == before
-    assert made.set(before - 120000) and made.now_ms() == before - 120000
+    assert made.set(before - 120000, "office") and made.now_ms() == before - 120000
 
 
-def test_a_second_source_that_agrees_may_step_back():
+def test_a_second_source_that_agrees_within_5_s_may_step_back():
+    for apart_ms, taken in ((5000, True), (-5000, True), (5001, False), (-5001, False)):
+        made, time = a_clock(FLOOR * 1000 + 1000000, rtcmem.pack(0, True))
+        assert not made.set(FLOOR * 1000 + 100000, "sntp")
+        time.ms += 60000
+        assert made.set(FLOOR * 1000 + 160000 + apart_ms, "office") == taken
+        shown = FLOOR * 1000 + (160000 + apart_ms if taken else 1060000)
+        assert made.trusted and made.now_ms() == shown
+
+
+def test_the_same_source_again_is_no_second_one():
     made, _ = a_clock(FLOOR * 1000 + 1000000, rtcmem.pack(0, True))
-    assert made.set(FLOOR * 1000 + 1000, True) and made.now() == FLOOR + 1
+    assert [made.set(FLOOR * 1000 + 1000, "office") for _ in range(3)] == [False] * 3
+
+
+def test_what_was_refused_is_forgotten_once_a_time_was_taken():
+    made, _ = a_clock(FLOOR * 1000 + 1000000, rtcmem.pack(0, True))
+    assert not made.set(FLOOR * 1000 + 1000, "sntp")
+    assert made.set(FLOOR * 1000 + 1000000, "office")
+    assert not made.set(FLOOR * 1000 + 1000, "office")
+
+
+def test_a_source_that_changed_its_mind_confirms_what_it_says_now():
+    made, _ = a_clock(FLOOR * 1000 + 1000000, rtcmem.pack(0, True))
+    assert not made.set(FLOOR * 1000 + 1000, "sntp")
+    assert not made.set(FLOOR * 1000 + 500000, "sntp")
+    assert not made.set(FLOOR * 1000 + 1000, "office")
+    assert made.set(FLOOR * 1000 + 1000, "sntp")
+
+
+def test_the_chip_behind_the_clock_is_a_second_source():
+    for chip_s, taken in ((100, True), (-100000, False), (1000, False)):
+        made, _ = a_clock(FLOOR * 1000 + 1000000, rtcmem.pack(0, True))
+        made._rtc.chip_ms = lambda shown=chip_s: (FLOOR + shown) * 1000
+        assert made.set((FLOOR + 98) * 1000, "office") == taken
 
 
 def test_no_source_sets_a_time_before_the_floor():
     made, _ = a_clock()
-    assert not made.set((FLOOR - 1) * 1000, True) and not made.trusted
+    for source in ("office", "sntp"):
+        assert not made.set((FLOOR - 1) * 1000, source) and not made.trusted
+
+
+def test_the_clock_knows_who_set_it_and_when():
+    made, _ = a_clock()
+    assert (made.source, made.synced, made.drift_ppm) == ("", 0, None)
+    assert made.set((FLOOR + 3600) * 1000, "sntp")
+    assert (made.source, made.synced, made.drift_ppm) == ("sntp", FLOOR + 3600, None)
+    kept, _ = a_clock(FLOOR * 1000 + 1000000, rtcmem.pack(0, True))
+    assert (kept.source, kept.synced) == ("rtc", 0)
+    assert not kept.set(FLOOR * 1000, "office") and kept.source == "rtc"
+
+
+def test_drift_is_what_the_clock_was_off_since_it_was_set_last():
+    made, time = a_clock()
+    made.set((FLOOR + 3600) * 1000, "office")
+    time.ms += 599999
+    made.set((FLOOR + 4200) * 1000, "office")
+    assert made.drift_ppm is None, "too soon to tell"
+    time.ms += 3600000
+    made.set((FLOOR + 7800) * 1000 - 72, "office")  # the clock runs 20 ppm fast
+    assert made.drift_ppm == 20
+    time.ms += 3600000
+    made.set((FLOOR + 11400) * 1000, "office")
+    assert made.drift_ppm == -20
 
 
 def test_a_newer_floor_moves_an_untrusted_clock_and_no_trusted_one():

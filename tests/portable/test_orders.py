@@ -12,14 +12,16 @@ T = 1772410800
 class FakeClock:
     def __init__(self):
         self.taken = []
+        self.source = ""
         self.answer = self.trusted = True
         self.unix = T - 100
 
     def now(self):
         return self.unix
 
-    def set(self, unix_ms):
+    def set(self, unix_ms, source):
         self.taken.append(unix_ms)
+        self.source = source
         if self.answer:
             self.trusted = True
             self.unix = unix_ms // 1000
@@ -145,6 +147,9 @@ def test_the_time_of_the_office_is_taken_and_a_refused_one_alarms():
 def test_the_first_trusted_time_is_journalled_and_moves_what_was_stamped_before():
     gate, made = make()
     gate.clock.trusted = False
+    assert gate.clock.source == "office"
+    made.office_time(T * 1000, "sntp")
+    assert gate.clock.source == "sntp"
     made.office_time(T * 1000)
     shown = (T - 100).to_bytes(4, "big") + bytes(4)
     assert gate.done == [("record", "clock", 0, 0, 0, shown, 0, 0), ("end_alarm", "clock")]

@@ -63,6 +63,7 @@ class FakeGate:
         self.list = self.journal = None
         self.trusted = trusted
         self.connected = connected
+        self.agrees = False  # another source, with what this one says
         self.did = []
 
     def now(self):
@@ -71,9 +72,10 @@ class FakeGate:
     def now_ms(self):
         return NOW * 1000
 
-    def set(self, unix_ms):
+    def set(self, unix_ms, source):
+        assert source == "sntp"
         self.did.append(("set", unix_ms - NOW * 1000))
-        return True
+        return not self.trusted or unix_ms - NOW * 1000 >= -120000 or self.agrees
 
     def record(self, kind, **fields):
         self.did.append((kind,))
@@ -98,9 +100,19 @@ def test_a_server_makes_time_trusted_that_is_not():
 
 
 def test_a_step_of_more_than_120_s_is_refused_whichever_way_and_told():
-    for apart_ms in (-120001, 120001, -10800000, 10800000):
+    for apart_ms in (120001, 10800000):
         for connected in (False, True):
             assert FakeGate(connected=connected).hears(apart_ms) == [("alarm", "clock")], apart_ms
+    for apart_ms in (-120001, -10800000):
+        for connected in (False, True):
+            did = FakeGate(connected=connected).hears(apart_ms)
+            assert did == [("set", apart_ms), ("alarm", "clock")], "the clock refuses, and remembers"
+
+
+def test_a_step_back_with_which_another_source_agrees_is_taken():
+    gate = FakeGate(connected=True)
+    gate.agrees = True
+    assert gate.hears(-10800000) == [("set", -10800000), ("end", "clock")]
 
 
 def test_small_errors_are_corrected_while_the_office_is_out_of_reach():
