@@ -97,6 +97,8 @@ class App:
                 self._gate.present(reader, uids)
                 if scanner.arrived:
                     self._gate.cards(reader, uids)
+            elif self._gate.torn[reader] is not None:
+                self._gate.cards(reader, scanner.uids)
             turn += 1
             if turn == _PROBE_TURNS:
                 turn = 0

@@ -62,6 +62,8 @@ def boot(gate) -> None:
         gate.alarm_once(kind) if is_on else gate.end_alarm(kind)
     if not gate.fault:
         _load_list(gate)
+        if gate.list.keys or any(rule and rule.min_tier for rule in site.classes):
+            gate.proofs()  # loads what the first card would wait for
     gate._carry_out(effects)
 
 
@@ -93,6 +95,8 @@ def _replay(gate):
             gate.alarms[ALARMS[event.reason], event.direction & 15] = True
         elif event.type == "alarm_end":
             gate.alarms.pop((ALARMS[event.reason], event.direction & 15), None)
+            if ALARMS[event.reason] == "clone" and gate._proofs:
+                gate._proofs.lift()
         elif event.type == "reset" and not any(event.key):
             gate._reset_at = event.time
         elif event.type == "mode":
@@ -100,6 +104,8 @@ def _replay(gate):
             gate.command_nonce = event.key
         elif event.type == "command":
             gate.command_nonce = event.key
+        elif event.type == "counter":
+            gate.proofs().replay(event)
         replay(gate.presence, event, REASONS[event.reason] if event.reason < len(REASONS) else "")
     gate.clock.raise_floor(newest)  # passages of other gates are older than what stands before them
     gate.presence.settle(gate.clock.now())

@@ -9,6 +9,7 @@ from micropython import const
 _CARDS = const(512)
 _KEY = const(8)
 _ENTRY = const(10)  # card key 8, counter 2
+_HIGH = const(0xFF)
 QUARANTINED = const(0xFFFF)  # in the place of a counter: this card and its copy exist
 
 
@@ -31,6 +32,13 @@ class Counters:
             at = self._next
             self._next = (at + _ENTRY) % (_CARDS * _ENTRY)
         self._table[at : at + _ENTRY] = bytes(key) + counter.to_bytes(2, "big")  # grows until it is full
+
+    def lift(self) -> None:
+        """End every quarantine: the next counter of such a card counts, whichever it is."""
+        table = self._table
+        for at in range(0, len(table), _ENTRY):
+            if table[at + _KEY] == table[at + _KEY + 1] == _HIGH:
+                table[at + _KEY] = table[at + _KEY + 1] = 0
 
     def _find(self, key):
         """Return where the entry of `key` begins, or -1."""

@@ -41,6 +41,10 @@ class ProofFailed(PinterError):
     """A card does not prove what it claims to be: it has not the keys, or what it says is not signed."""
 
 
+class CounterBack(ProofFailed):
+    """A signed card shows an older counter than before: it is a copy, or there is one."""
+
+
 class ConfigError(PinterError):
     """The provisioned config is wrong: `field` names the place as a dotted path, `text` says what it is."""
 

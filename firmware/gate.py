@@ -12,10 +12,10 @@ from micropython import const
 
 from . import crypto, lane, policy, release
 from .clock import Clock
-from .errors import BundleError, StoreError
+from .errors import BundleError, BusError, CardError, ProofFailed, StoreError
 from .policy import ALARMS, DIRECTIONS, IN, OUT, REASONS
 from .presence import INSIDE, last_reset
-from .records import CONTRARY, UNAUTHENTICATED, unpack_credential
+from .records import CONTRARY, SIGNED, UNAUTHENTICATED, unpack_credential
 from .repeats import Storm
 
 TYPE_CHECKING = const(False)
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .journal import Journal
     from .lane import State
     from .presence import Presence
+    from .proofs import Proofs
     from .repeats import Repeats
     from .wiring import Hardware
 
@@ -53,6 +54,7 @@ class Gate:
         # By reader: the number of the card that was decided and is still in the field; (uid, policy.Tap) of
         # a grant that waits for the lane.
         self._held: "list[bytes | None]" = [None, None]
+        self.torn: "list[bytes | None]" = [None, None]  # a card whose proof is to be tried once more
         self._waiting: "list[tuple[bytes, policy.Tap] | None]" = [None, None]
         self._due_ms = None  # when the lane wants a tick
         self._reset_at = 0
@@ -60,6 +62,7 @@ class Gate:
         self._mode = 0  # index into policy.MODES, as the office set it last
         self.command_nonce = bytes(8)  # of the office's command that was carried out last
         self.session = None  # sync.Session, where there is a link
+        self._proofs: "Proofs | None" = None
 
     # The list
 
@@ -132,13 +135,33 @@ class Gate:
             return
         self._held[reader] = key and uid
         direction = DIRECTIONS[reader + 1]
+        tier, has_keys, is_broken = 0, False, bool(self.fault)
+        try:
+            if key is not None:
+                tier, has_keys = self._prove(reader, uid, key)
+        except ProofFailed as error:
+            sys.print_exception(error)
+            has_keys, verdict = True, "card_not_authentic"
+        except (BusError, CardError) as error:
+            # Nothing is known, so no decision. The next poll tries once more, if the card is still there.
+            if self.torn[reader] == uid:
+                self.torn[reader] = None
+            else:
+                self.torn[reader], self._held[reader] = uid, None
+            if isinstance(error, BusError):
+                raise
+            return
+        except Exception as error:  # noqa: BLE001 - as below
+            sys.print_exception(error)
+            is_broken = True
+        self.torn[reader] = None
         tap = policy.Tap(
             direction,
             key,
             credential,
             verdict,
-            0,
-            False,
+            tier,
+            has_keys,
             "free" if lane.is_free(self.lane) else self.lane.mode,
             self.clock.now(),
             self.clock.trusted,
@@ -148,7 +171,7 @@ class Gate:
             self.session is None or not self.session.connected,
         )
         try:
-            decision = policy.error(direction) if self.fault else policy.decide(self.site, tap, self.presence)
+            decision = policy.error(direction) if is_broken else policy.decide(self.site, tap, self.presence)
         except Exception as error:  # noqa: BLE001 - a bug in the rules must not lock anybody in
             sys.print_exception(error)
             decision = policy.error(direction)
@@ -177,7 +200,8 @@ class Gate:
             cls,
             key,
             party,
-            decision.allow and (not tap.tier) * UNAUTHENTICATED + decision.flagged * CONTRARY,
+            (decision.allow and (not tap.tier) * UNAUTHENTICATED + decision.flagged * CONTRARY)
+            + (tap.tier == 1) * SIGNED,
         ):
             decision = policy.error(tap.direction)
         if decision.allow and decision.reason != "free":
@@ -198,10 +222,30 @@ class Gate:
         if self._storm.note(decision.reason, now_ms):
             self.alarm("card_storm", reader + 1)
 
+    def _prove(self, reader, uid, key):
+        """Return (tier that the card proved, whether the list has keys for it). In `free` nobody is asked."""
+        entry = None
+        if self.list and not lane.is_free(self.lane):
+            entry = self.list.find_card_key(key)
+        if not entry:
+            return 0, False
+        hardware = self.hardware
+        return self.proofs().check(hardware.readers[reader], hardware.chips[reader], uid, bytes(entry)), True
+
+    def proofs(self) -> "Proofs":
+        """Return what lets cards prove themselves. Raises ConfigError without a gate key."""
+        if self._proofs is None:
+            from .proofs import Proofs
+
+            self._proofs = Proofs(self.hardware.secret("gate_key"), self.site.site, self.record)
+        return self._proofs
+
     def present(self, reader: int, uids) -> None:
         """The field of `reader` changed: `uids` are there now. To be told before their tap is decided."""
         if self._held[reader] not in uids:
             self._held[reader] = None
+        if self.torn[reader] not in uids:
+            self.torn[reader] = None
         waiting = self._waiting[reader]
         if waiting and waiting[0] not in uids:
             self._decide_waiting(reader, False)
@@ -278,6 +322,14 @@ class Gate:
         """End an alarm whose cause has gone; nothing if it was not on."""
         if self.alarms.pop((kind, direction), None):
             self.record("alarm_end", direction, ALARMS.index(kind))
+
+    def acknowledge(self, kind: str) -> None:
+        """End the alarms of this kind: the office has seen to them. With `clone`, every quarantine ends."""
+        for on in list(self.alarms):
+            if on[0] == kind:
+                self.end_alarm(*on)
+        if kind == "clone" and self._proofs:
+            self._proofs.lift()
 
     def record(self, kind, direction=0, reason=0, cls=0, key=None, party=0, marks=0, unix=0) -> bool:
         """Append to the journal, as of now or of the Unix time `unix`; return whether it could be written."""
@@ -362,6 +414,11 @@ class Gate:
             "alarms": sorted({kind for kind, _ in self.alarms}),
             "trusted": self.clock.trusted,
             "time": self.clock.now(),
+            "clock": {
+                "source": self.clock.source,
+                "synced": self.clock.synced,
+                "drift_ppm": self.clock.drift_ppm,
+            },
             "list": {"seq": credentials.seq, "count": credentials.count, "expires": credentials.expires}
             if credentials
             else None,
@@ -369,8 +426,3 @@ class Gate:
             if journal
             else None,
         }
-            "clock": {
-                "source": self.clock.source,
-                "synced": self.clock.synced,
-                "drift_ppm": self.clock.drift_ppm,
-            },

@@ -4,10 +4,10 @@ Owns how each of these is journalled, so that a restart knows it too. It is what
 only where there is a link. It trusts its caller: the session has checked every MAC and nonce.
 """
 
-from .policy import DIRECTIONS, IN, MODES, OUT
+from .policy import ALARMS, DIRECTIONS, IN, MODES, OUT
 from .presence import UNKNOWN
 
-COMMANDS = ("", "open", "identify", "reboot")  # index = code in `command` records; append only
+COMMANDS = ("", "open", "identify", "reboot", "acknowledge")  # index = code in `command` records; append only
 
 
 class Orders:
@@ -40,14 +40,17 @@ class Orders:
         gate.end_alarm("clock")
 
     def command(self, nonce: bytes, name: str, argument: str) -> bool:
-        """Carry out `mode` (policy.MODES), `open` ("in", "out"), `identify`, `reboot`; False for others."""
+        """Carry out `mode` (of policy.MODES), `open` ("in", "out"), `identify`, `reboot`, `acknowledge` (of
+        policy.ALARMS); return False for others.
+        """
         gate = self._gate
         if name == "mode" and argument in MODES:
             gate.command_nonce = nonce
             gate.record("mode", 0, MODES.index(argument), 0, nonce)
             gate.lane_event(("mode", argument))
             return True
-        if name not in COMMANDS or (name == "open" and argument not in (IN, OUT)):
+        wanted = {"open": (IN, OUT), "acknowledge": ALARMS[1:]}.get(name)
+        if name not in COMMANDS or (wanted and argument not in wanted):
             return False
         gate.command_nonce = nonce
         direction = DIRECTIONS.index(argument) if name == "open" else 0
@@ -56,6 +59,8 @@ class Orders:
             gate.lane_event(("guard", argument))
         elif name == "identify":
             gate.hardware.feedback.show("call_guard")
+        elif name == "acknowledge":
+            gate.acknowledge(argument)
         else:
             gate.hardware.reset()
         return True

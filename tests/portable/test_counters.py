@@ -42,6 +42,15 @@ def test_the_first_entry_is_found():
     assert (c.last(key(1)), c.last(key(2))) == (4, 5)
 
 
+def test_a_quarantine_ends_for_all_and_counters_stay():
+    c = Counters()
+    for n, counter in ((1, QUARANTINED), (2, 0xFF00), (3, 0x00FF), (4, QUARANTINED)):
+        c.note(key(n), counter)
+    c.lift()
+    assert [c.last(key(n)) for n in (1, 2, 3, 4)] == [0, 0xFF00, 0x00FF, 0]
+    assert c.last(key(1)[:7] + b"\0") == 0
+
+
 def test_when_the_table_is_full_the_card_that_came_first_makes_room():
     c = Counters()
     for n in range(512):

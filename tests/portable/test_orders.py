@@ -90,6 +90,9 @@ class FakeGate:
     def reset(self):
         self.done.append(("reset",))
 
+    def acknowledge(self, kind):
+        self.done.append(("acknowledge", kind))
+
     def list_applied(self):
         self.done.append(("list_applied",))
 
@@ -126,8 +129,14 @@ def test_identify_shows_and_reboot_resets_after_it_was_journalled():
     assert gate.done == [("record", "command", 0, 3, 0, NONCE, 0, 0), ("reset",)]
 
 
+def test_acknowledge_ends_an_alarm_after_it_was_journalled():
+    gate, made = make()
+    assert made.command(NONCE, "acknowledge", "clone")
+    assert gate.done == [("record", "command", 0, 4, 0, NONCE, 0, 0), ("acknowledge", "clone")]
+
+
 def test_an_unknown_command_changes_nothing():
-    for name, argument in (("mode", "party"), ("open", "up"), ("open", ""), ("dance", ""), ("", "")):
+    for name, argument in (("acknowledge", "noise"), ("mode", "party"), ("open", "up"), ("open", ""), ("dance", ""), ("", "")):
         gate, made = make()
         if name:
             assert not made.command(NONCE, name, argument), name
@@ -138,6 +147,9 @@ def test_the_time_of_the_office_is_taken_and_a_refused_one_alarms():
     gate, made = make()
     made.office_time(T * 1000)
     assert gate.clock.taken == [T * 1000] and gate.done == [("end_alarm", "clock")]
+    assert gate.clock.source == "office"
+    made.office_time(T * 1000, "sntp")
+    assert gate.clock.source == "sntp"
     gate, made = make()
     gate.clock.answer = False
     made.office_time(T * 1000)
@@ -147,9 +159,6 @@ def test_the_time_of_the_office_is_taken_and_a_refused_one_alarms():
 def test_the_first_trusted_time_is_journalled_and_moves_what_was_stamped_before():
     gate, made = make()
     gate.clock.trusted = False
-    assert gate.clock.source == "office"
-    made.office_time(T * 1000, "sntp")
-    assert gate.clock.source == "sntp"
     made.office_time(T * 1000)
     shown = (T - 100).to_bytes(4, "big") + bytes(4)
     assert gate.done == [("record", "clock", 0, 0, 0, shown, 0, 0), ("end_alarm", "clock")]

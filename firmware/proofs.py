@@ -1,0 +1,70 @@
+"""What the gate asks of a card that has keys on the list: the secret to ask with, the proof, its counter.
+
+Owns the secrets' way from the list to the proof, and which signed cards are in quarantine. It decides about
+no card. Loaded where cards prove.
+"""
+
+from micropython import const
+
+from .cards.proof import prove
+from .errors import CounterBack, ProofFailed
+from .keywrap import unwrap, wrapping_key
+
+TYPE_CHECKING = const(False)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .counters import Counters
+    from .records import Event
+
+_BUDGET_MS = const(200)  # the whole tap has 250 ms: a relayed card is late
+_QUARANTINED = const(0xFFFF)  # as in counters.py
+
+
+class Proofs:
+    """The proofs of the cards at one gate; `record` is Gate.record."""
+
+    def __init__(self, gate_key: bytes, site: str, record: "Callable[..., bool]"):
+        self._key = wrapping_key(gate_key)
+        self._site = site
+        self._record = record
+        self._counters: "Counters | None" = None  # only signed cards have them
+
+    def check(self, scanner, chip, uid: bytes, entry: bytes) -> int:
+        """Let the card `uid`, whose card-key entry is `entry` (32 bytes), prove itself; return its tier.
+
+        The tier is an index into records.TIERS. Raises ProofFailed for a copy, CardError for a torn read,
+        StoreError for an entry that is not of this gate, and BusError.
+        """
+        key = entry[:8]
+        last = self._counters.last(key) if self._counters else 0
+        if last == _QUARANTINED:
+            raise ProofFailed("in quarantine")
+        try:
+            tier, counter = prove(scanner, chip, uid, unwrap(self._key, entry), self._site, last, _BUDGET_MS)
+        except CounterBack:
+            self._count(key, _QUARANTINED)
+            raise
+        if counter != last:
+            self._count(key, counter)
+        return tier
+
+    def replay(self, event: "Event") -> None:
+        """Take a `counter` record from the journal at boot."""
+        self._note(event.key, event.party)
+
+    def lift(self) -> None:
+        """End every quarantine: the office has seen to the copies."""
+        if self._counters:
+            self._counters.lift()
+
+    def _count(self, key, counter):
+        self._note(key, counter)
+        self._record("counter", 0, 0, 0, key, counter)
+
+    def _note(self, key, counter):
+        if self._counters is None:
+            from .counters import Counters
+
+            self._counters = Counters()
+        self._counters.note(key, counter)
