@@ -36,8 +36,8 @@ _SHARED = frozenset(
 class Importer:
     """`load(name)` imports a firmware or stand-in module; `path` is searched in order.
 
-    `link` becomes the module `_link` (exchange, take, take_into, gmtime, timegm, sha256). Files are opened
-    relative to `home`, as a board's are relative to its root. `hooks`: called with a module once loaded.
+    `link` becomes the module `_link` (exchange, take, take_into, gmtime, timegm, sha256, aes). Files are
+    opened relative to `home`, as a board's are relative to its root. `hooks`: called with a module once loaded.
     """
 
     def __init__(

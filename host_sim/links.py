@@ -21,6 +21,7 @@ import greenlet
 
 from host_sim.importer import SHIMS, Importer
 from host_sim.shims.device import _ops as ops
+from host_sim.shims.host import cryptolib
 
 Hooks = Mapping[str, Callable[[types.ModuleType], None]]
 
@@ -149,6 +150,7 @@ class CPythonLink:
             take=lambda n: bytearray(self._payload[:n]),
             take_into=self._take_into,
             sha256=hashlib.sha256,
+            aes=cryptolib.aes,
             gmtime=lambda seconds: tuple(time.gmtime(seconds)[:8]),
             timegm=_timegm,
         )

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         def write(self, __buf) -> object: ...
         def write_readinto(self, __write_buf, __read_buf) -> object: ...
 
+    from .mfrc522_frames import Frames
+
     Level = Callable[..., Any]  # of machine.Pin: called with a level it sets the pin, without one it reads
 
 
@@ -208,6 +210,12 @@ class MFRC522:
         self._alive()
         if self._answer[_ECHO] & 0x3F != echo:
             raise self._error(BusError, "the reader chip takes no writes")
+
+    def frames(self) -> "Frames":
+        """Return whole frames for a selected card, a new mfrc522_frames.Frames: close it when done."""
+        from .mfrc522_frames import Frames
+
+        return Frames(self)
 
     def exchange(self, count: int, expect: int, framing: int = 0, crc: int = 0, then: int = 0) -> int:
         """Send `count` bytes of `tx`; return the number of bytes that came back in `rx`, -1 for silence.

@@ -3,6 +3,7 @@
 import os
 
 import _ops
+from ucryptolib import aes
 from uhashlib import sha256
 from utime import gmtime, mktime
 
