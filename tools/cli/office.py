@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from firmware import records
+from firmware.crypto import card_key
 from firmware.errors import BundleError
-from tools.office import bundle, keys, visits
+from tools.office import bundle, cardkeys, keys, pool, visits
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,12}")
 _DEFAULT_KEYS = Path("keys")
@@ -70,6 +72,12 @@ def _classes(context: click.Context, parameter: click.Parameter, value: tuple[st
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder with site.key and gate-NAME.key [default: ./keys, made on first use].",
 )
+@click.option(
+    "--pool",
+    "pool_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Cards that prove themselves: the list gets the keys of those that it names.",
+)
 def export(
     csv_path: Path,
     gate: str,
@@ -80,10 +88,14 @@ def export(
     utc_offset_min: int,
     classes: dict[str, int],
     keys_path: Path | None,
+    pool_path: Path | None,
 ) -> None:
     """Make the signed list of one gate from a file of visits."""
     try:
         listed = visits.read(csv_path, classes, utc_offset_min)
+        pooled = pool.read(pool_path, utc_offset_min) if pool_path else {}
+        if pool_path:
+            _check_proofs(csv_path, listed, pool_path, pooled)
         seq = seq or _next_seq(out, site, gate)
         if keys_path is None:
             keys_path = _DEFAULT_KEYS
@@ -91,16 +103,24 @@ def export(
             if made:
                 click.echo("New keys, keep them safe: " + ", ".join(map(str, made)))
         site_key = keys.site_key(keys_path)
+        gate_key = keys.gate_key(keys_path, gate)
+        masters = keys.card_masters(keys_path) if pooled else {}
+        secrets = {
+            card_key(site_key, visit.uid): pooled[visit.uid].secret(masters, keys_path)
+            for visit in listed
+            if visit.uid in pooled
+        }
         issued = int(time.time())
         expires = issued + expires_h * 3600
         data = bundle.snapshot(
             site,
             gate,
-            keys.gate_key(keys_path, gate),
+            gate_key,
             [visit.credential(site_key) for visit in listed],
             seq,
             issued,
             expires,
+            cardkeys.entries(gate_key, secrets),
         )
         _write(out, data)
     except visits.VisitsError as error:
@@ -112,7 +132,26 @@ def export(
     except OSError as error:
         raise _Refusal(f"{error.filename or csv_path}: {error.strerror}") from error
     until = datetime.fromtimestamp(expires, timezone(timedelta(minutes=utc_offset_min)))
-    click.echo(f"{out}: list {seq} for gate {gate}, {len(listed)} cards, expires {until:%Y-%m-%d %H:%M}")
+    with_keys = f", {len(secrets)} with keys" if pool_path else ""
+    click.echo(
+        f"{out}: list {seq} for gate {gate}, {len(listed)} cards{with_keys}, expires {until:%Y-%m-%d %H:%M}"
+    )
+
+
+def _check_proofs(
+    csv_path: Path, listed: list[visits.Visit], pool_path: Path, pooled: dict[bytes, pool.PoolCard]
+) -> None:
+    """Refuse visits for which a card must prove more than the pool says that it can."""
+    faults = []
+    for visit in listed:
+        card = pooled.get(visit.uid)
+        if records.TIERS.index(visit.tier) > (records.TIERS.index(card.tier) if card else 0):
+            says = f"{pool_path} says {card.tier!r}" if card else f"it is not in {pool_path}"
+            faults.append(
+                f"{csv_path}: card {visit.uid.hex().upper()} has to prove {visit.tier!r}, but {says}"
+            )
+    if faults:
+        raise visits.VisitsError(faults)
 
 
 def _next_seq(out: Path, site: str, gate: str) -> int:

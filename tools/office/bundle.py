@@ -9,12 +9,26 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from firmware import records
 from firmware.crypto import equal, hmac_sha256
 from firmware.errors import BundleError
 
 DELTA_MAX = 4096  # bytes: a gate verifies a delta in RAM, and one never costs it more than one erase
+
+
+class Change(NamedTuple):
+    """List number `seq` changed a card: its credential as it is now, and its key unless gates have that."""
+
+    seq: int
+    credential: records.Credential
+    secret: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Return the bytes that it takes in a bundle."""
+        return records.CREDENTIAL_SIZE + (records.CARD_KEY_SIZE if self.secret else 0)
 
 
 @dataclass(frozen=True)
@@ -82,6 +96,35 @@ def delta(
     return data
 
 
+def fitting(changes: Sequence[Change], seq: int, room: int) -> tuple[int, list[Change]]:
+    """Return the number that the next delta leads to, and the changes in it, at most `room` bytes as a bundle.
+
+    `changes`: all since the list that the gate has, ascending by number; `seq`: number of the list in force.
+    What does not fit at once goes by whole numbers, at least one, and half of the room is for revocations:
+    they do not wait for their turn. Raises ValueError if not even one number fits.
+    """
+    room -= records.HEADER_SIZE + records.MAC_SIZE
+    if sum(change.size for change in changes) <= room:
+        return seq, list(changes)
+    taken: list[Change] = []
+    used = 0
+    for number, group in itertools.groupby(changes, lambda change: change.seq):
+        step = list(group)
+        size = sum(change.size for change in step)
+        if taken and used + size > room // 2:
+            break
+        if used + size > room:
+            raise ValueError(f"list {number} alone changed {size} bytes, a delta has room for {room}")
+        taken += step
+        used += size
+        seq = number
+    for change in changes[len(taken) :]:
+        if change.credential.blocked and used + change.size <= room:
+            taken.append(change)
+            used += change.size
+    return seq, taken
+
+
 def parse(data: bytes, gate_key: bytes) -> Bundle:
     """Return what the bundle `data` says. Raise BundleError if damaged or not signed with `gate_key`."""
     header = header_of(data)
@@ -127,7 +170,7 @@ def header_of(data: bytes) -> records.Header:
     return records.unpack_header(data)
 
 
-def write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Put `data` at `path`: the file there is the old one or the new one, never half. Raises OSError."""
     handle, name = tempfile.mkstemp(prefix=path.name + ".", suffix=".new", dir=path.parent)
     try:
@@ -135,7 +178,7 @@ def write(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
+        os.chmod(name, mode)
         os.replace(name, path)
     except BaseException:
         os.unlink(name)

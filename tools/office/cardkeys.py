@@ -5,6 +5,8 @@ A master key never leaves the office: a gate gets one secret per card, closed fo
 (`firmware.keywrap`).
 """
 
+from collections.abc import Mapping
+
 from firmware import keywrap
 from firmware.cmac import diversify
 from firmware.crypto import card_key
@@ -41,9 +43,11 @@ def secret(master: bytes, uid: bytes, tier: int) -> bytes | None:
 
 def entry(gate_key: bytes, site_key: bytes, uid: bytes, secret: bytes) -> bytes:
     """Return the 32-byte card-key entry of the card `uid` for the gate with `gate_key` (docs/formats.md)."""
-    return entry_of(gate_key, card_key(site_key, uid), secret)
+    (raw,) = entries(gate_key, {card_key(site_key, uid): secret})
+    return raw
 
 
-def entry_of(gate_key: bytes, key: bytes, secret: bytes) -> bytes:
-    """Return the card-key entry of the card with the card key `key` (8 bytes); otherwise as `entry`."""
-    return key + keywrap.wrap(keywrap.wrapping_key(gate_key), key, secret)
+def entries(gate_key: bytes, secrets: Mapping[bytes, bytes]) -> list[bytes]:
+    """Return the card-key entries for the gate with `gate_key` of `secrets` (16 bytes by card key)."""
+    wk = keywrap.wrapping_key(gate_key)
+    return [key + keywrap.wrap(wk, key, secret) for key, secret in secrets.items()]

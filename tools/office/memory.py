@@ -4,13 +4,13 @@ Owns the list and its numbers, copies of journals, movements, commands and alarm
 process lives. It knows no network and no rules of the desk: it does as it is told.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from firmware import records
-from firmware.crypto import hmac_sha256
 from firmware.presence import last_reset
-from tools.office import bundle
+from tools.office import bundle, cardkeys
 from tools.office.chain import JournalCopy
 from tools.office.session import Command, Movement
 
@@ -20,6 +20,8 @@ FRESH_S = LIFE_S - 3600  # a gate that connects gets a new life only if the list
 COMMAND_S = 3600  # life of a command
 CHANGES_PER_SEQ = 20  # so that every step of the list fits one frame, card keys included
 DELTA_MAX = 1000  # changed cards; a gate that misses more gets a snapshot
+
+_NO_SECRETS: Mapping[bytes, bytes] = MappingProxyType({})
 
 
 @dataclass
@@ -51,6 +53,8 @@ class MemoryOffice:
         self._gates: dict[str, _Gate] = {}
         self._seq = 0
         self._changed: dict[bytes, int] = {}  # number of the list that changed a card last
+        self._secrets: dict[bytes, bytes] = {}  # of cards that prove themselves
+        self._keyed: dict[bytes, int] = {}  # number of the list that brought a card's secret
         self._floor = 0  # lists before this one are brought up by a snapshot
         self._movements: list[Movement] = []
         self._nonce = 0
@@ -62,23 +66,47 @@ class MemoryOffice:
         number = self._gates[name].number if name in self._gates else len(self._gates) + 1
         self._gates[name] = _Gate(key, number)
 
-    def start_list(self, credentials: Iterable[records.Credential], issued: int, expires: int) -> None:
-        """Begin with this list as number 1; gates get it as a snapshot."""
+    def start_list(
+        self,
+        credentials: Iterable[records.Credential],
+        issued: int,
+        expires: int,
+        secrets: Mapping[bytes, bytes] = _NO_SECRETS,
+    ) -> None:
+        """Begin with this list as number 1; gates get it as a snapshot. `secrets` as `put`."""
         self.credentials = {credential.key: credential for credential in credentials}
+        _refuse_lonely(secrets, self.credentials)
+        self._take_secrets(secrets, 1)
         self._seq = self._floor = 1
         self.issued, self.expires = issued, expires
 
-    def put(self, credentials: Iterable[records.Credential], now_s: float) -> None:
-        """Add cards to the list or change them."""
+    def put(
+        self,
+        credentials: Iterable[records.Credential],
+        now_s: float,
+        secrets: Mapping[bytes, bytes] = _NO_SECRETS,
+    ) -> None:
+        """Add cards to the list or change them.
+
+        `secrets`: what gates are told of cards that prove themselves (`cardkeys.secret`), 16 bytes by card
+        key. A card keeps its secret until another one comes or it is purged. Raises ValueError for the
+        secret of a card that is not among `credentials`.
+        """
+        credentials = list(credentials)
+        _refuse_lonely(secrets, {credential.key for credential in credentials})
         self._live(now_s)
         for i, credential in enumerate(credentials):
             self._seq += i % CHANGES_PER_SEQ == 0
             self.credentials[credential.key] = credential
             self._changed[credential.key] = self._seq
+            if credential.key in secrets:
+                self._take_secrets({credential.key: secrets[credential.key]}, self._seq)
 
-    def issue(self, credential: records.Credential, now_s: float) -> None:
-        """Bind a card to a visit: where it is becomes unknown."""
-        self.put([credential], now_s)
+    def issue(
+        self, credential: records.Credential, now_s: float, secrets: Mapping[bytes, bytes] = _NO_SECRETS
+    ) -> None:
+        """Bind a card to a visit: where it is becomes unknown. `secrets` as `put`."""
+        self.put([credential], now_s, secrets)
         self._forget(credential.key, now_s)
 
     def revoke(self, key: bytes, now_s: float) -> None:
@@ -95,6 +123,8 @@ class MemoryOffice:
         for key in keys:
             self.credentials.pop(key, None)
             self._changed.pop(key, None)
+            self._secrets.pop(key, None)
+            self._keyed.pop(key, None)
         self._live(now_s)
         self._seq += 1
         self._floor = self._seq
@@ -148,30 +178,41 @@ class MemoryOffice:
 
     def delta(self, gate: str, have: int, room: int) -> bytes | None:
         """Return the next steps from list `have` on as a bundle of at most `room` bytes, or None."""
-        most = (room - records.HEADER_SIZE - records.MAC_SIZE) // records.CREDENTIAL_SIZE
-        steps = sorted((seq, key) for key, seq in self._changed.items() if seq > have)
-        if have < self._floor or len(steps) > DELTA_MAX:
+        changes = [
+            bundle.Change(
+                seq, self.credentials[key], self._secrets[key] if self._keyed.get(key, 0) > have else None
+            )
+            for seq, key in sorted((seq, key) for key, seq in self._changed.items() if seq > have)
+        ]
+        if have < self._floor or len(changes) > DELTA_MAX:
             return None
-        seq_to = self._seq
-        keys = [key for _, key in steps]
-        if len(steps) > most:
-            # Whole steps only; half of the room is for revocations, which do not wait for their turn.
-            seq_to = steps[most // 2][0] - 1
-            keys = [key for seq, key in steps if seq <= seq_to]
-            later = [key for seq, key in steps if seq > seq_to and self.credentials[key].blocked]
-            keys += later[: most - len(keys)]
-        listed = sorted((self.credentials[key] for key in keys), key=lambda c: not c.blocked)
-        header = records.Header(
-            records.DELTA, self.site, gate, have, seq_to, self.issued, self.expires, len(listed), 0
+        seq_to, taken = bundle.fitting(changes, self._seq, room)
+        key = self.gate_key(gate)
+        secrets = {change.credential.key: change.secret for change in taken if change.secret}
+        return bundle.delta(
+            self.site,
+            gate,
+            key,
+            [change.credential for change in taken],
+            have,
+            seq_to,
+            self.issued,
+            self.expires,
+            cardkeys.entries(key, secrets),
         )
-        body = records.pack_header(header) + b"".join(map(records.pack_credential, listed))
-        return body + hmac_sha256(self.gate_key(gate), body)
 
     def snapshot(self, gate: str) -> bytes:
         """Return the whole list as a bundle for `gate`."""
-        listed = self.credentials.values()
+        key = self.gate_key(gate)
         return bundle.snapshot(
-            self.site, gate, self.gate_key(gate), listed, self._seq, self.issued, self.expires
+            self.site,
+            gate,
+            key,
+            self.credentials.values(),
+            self._seq,
+            self.issued,
+            self.expires,
+            cardkeys.entries(key, self._secrets),
         )
 
     def list_confirmed(self, gate: str, seq: int, now_s: float) -> None:
@@ -257,9 +298,21 @@ class MemoryOffice:
         """Keep the alarm."""
         self.alarms.append((gate, kind, text))
 
+    def _take_secrets(self, secrets: Mapping[bytes, bytes], seq: int) -> None:
+        for key, secret in secrets.items():
+            if self._secrets.get(key) != secret:
+                self._secrets[key] = secret
+                self._keyed[key] = seq
+
     def _live(self, now_s: float) -> None:
         if not self.expires:
             self.issued, self.expires = int(now_s), int(now_s) + LIFE_S
 
     def _forget(self, key: bytes, now_s: float) -> None:
         self._movements.append(Movement(key, 0, 0, 0, int(now_s)))
+
+
+def _refuse_lonely(secrets: Mapping[bytes, bytes], listed: Container[bytes]) -> None:
+    for key in secrets:
+        if key not in listed:
+            raise ValueError(f"the secret of {key.hex()} comes without its credential")
