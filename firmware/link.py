@@ -1,19 +1,17 @@
-"""The connection to the broker: names, TCP, TLS, MQTT, and always again after a failure.
+"""The connection to the broker: MQTT over the sockets that dial.py opens, and always again after a failure.
 
-Owns sockets, deadlines and back-off. What the frames mean is sync.py's affair; this module carries them
-between a session and the topics of one gate. Nothing here can delay a tap: names are resolved in a thread,
-sockets never block, each wait has a deadline, each buffer an end.
+Owns deadlines, back-off and what is on its way. What the frames mean is sync.py's affair; this module carries
+them between a session and the topics of one gate. Nothing here can delay a tap: sockets never block, each
+wait has a deadline, each buffer an end.
 """
 
-import _thread
 import asyncio
 import os
-import socket
 from time import ticks_add, ticks_diff, ticks_ms, ticks_us
 
 from micropython import const
 
-from . import mqtt
+from . import mqtt, release
 from .crypto import hmac_sha256
 from .errors import PinterError
 from .mqtt import MQTTError
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 
 _TICK_MS = const(50)
 _ATTEMPT_MS = const(3900)  # for all up to CONNACK, so that attempts start 5 s apart at most
-_LOOKUP_MS = const(500)  # then the address of last time must do
 _FIRST_DELAY_MS = const(500)
 _LAST_DELAY_MS = const(5000)
 _PAUSE_MS = const(250)
@@ -62,6 +59,7 @@ class Link:
         _reader: Any
         _address: Any
         _found: Any
+        _subscribe: bytes
         _error: "Exception | None"
 
     def __init__(self, gate, status, on_status):
@@ -78,6 +76,7 @@ class Link:
         )  # known to the broker; does not lead back to the key
         self._name = site.site + "/" + site.gate
         self._topic = "pinter/1/" + self._name + "/"
+        self._decoder = mqtt.Decoder(_PACKET_SIZE)  # once: later the heap may have no room in one piece
         self._address = self._socket = self._reader = self._stage = None
         self._found = (None,)  # what the thread found; empty while it looks
 
@@ -113,51 +112,25 @@ class Link:
         return asyncio.sleep_ms(_TICK_MS)
 
     async def _connect(self):
-        """Find the broker and begin to connect; `_receive` goes on from there."""
-        gate, network, name = self._gate, self._network, self._name
+        """Begin to connect; `_receive` goes on from there."""
+        from .dial import dial
+
+        gate = self._gate
         # A handshake with a certificate computes for a second: only while that hurts nobody.
-        while network.tls == "ca" and (
+        while self._network.tls == "ca" and (
             gate.lane.opening is not None or any([reader.uids for reader in gate.hardware.readers])  # noqa: C419
         ):
             await self._turn()
         self._error = None
-        self._decoder = mqtt.Decoder(_PACKET_SIZE)
+        self._decoder.clear()
         self._ids = mqtt.PacketIds()
         self._queue = []
         self._heard = self._sent = self._reported = ticks_ms()
-        if self._found:
-            # In a thread: a name server that does not answer would block everything else.
-            found = []
-            _thread.start_new_thread(_look_up, (network.broker, network.port, found))
-            self._found = found
-        while not self._found and _since(self._heard) < (_LOOKUP_MS if self._address else _ATTEMPT_MS):
-            await self._turn()
-        self._address = (self._found and self._found[0]) or self._address
-        if not self._address:
-            raise MQTTError("no address")
-        self._socket = plain = socket.socket(self._address[0], self._address[1], self._address[2])
-        plain.setblocking(False)
         try:
-            plain.connect(self._address[-1])
-        except OSError:
-            pass  # EINPROGRESS; anything else shows at the first write
-        user = password = None
-        if network.tls != "none":
-            user = name
-            if network.tls == "ca":
-                password = self._secret.hex()
-            self._socket = _context(network.tls, name, self._secret).wrap_socket(
-                plain, server_hostname=network.broker, do_handshake_on_connect=False
-            )
-        self._stream = asyncio.StreamReader(self._socket)
-        # Written when the connection is there: `drain` waits for that, and for the TLS handshake.
-        self._stream.out_buf = mqtt.connect(
-            name.replace("/", "-"),
-            network.keepalive_s,
-            user,
-            password,
-            (self._topic + "status", b'{"online": false}', 1, True),
-        )
+            await dial(self)
+        finally:
+            release("dial")
+            release("mqtt_connect")
         self._reader = asyncio.create_task(self._receive())
 
     def _close(self):
@@ -205,7 +178,7 @@ class Link:
             self._stuck = self._heard
         elif kind == _CONNACK and self._stage == _CONNECTING and not packet[1]:
             self._stage = _SUBSCRIBING
-            self._send(mqtt.subscribe(1, self._topic + "down", 1))
+            self._send(self._subscribe)
         elif kind == _SUBACK and self._stage == _SUBSCRIBING and packet[2] < 2:
             self._stage = _OPEN
             self._reported = ticks_add(self._heard, -_STATUS_MS)
@@ -270,27 +243,3 @@ class Link:
 
 def _since(ticks):
     return ticks_diff(ticks_ms(), ticks)
-
-
-def _look_up(host, port, found):
-    """Put the address of `host` into `found`, None if there is none. Runs in a thread of its own."""
-    try:
-        found.append(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0])
-    except OSError:
-        found.append(None)
-
-
-def _context(kind, identity, secret):
-    """Return a TLS context that trusts the holder of our secret, or of the office's certificate, no other."""
-    import tls
-
-    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-    if kind == "psk":
-        context.set_ciphers(["TLS-PSK-WITH-AES-128-GCM-SHA256"])
-        context.psk_identity = identity  # pyright: ignore[reportAttributeAccessIssue]
-        context.psk_key = secret  # pyright: ignore[reportAttributeAccessIssue]
-    else:
-        context.verify_mode = tls.CERT_REQUIRED  # pyright: ignore[reportAttributeAccessIssue]
-        with open("ca.der", "rb") as file:
-            context.load_verify_locations(file.read())
-    return context

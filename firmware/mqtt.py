@@ -1,7 +1,7 @@
 """MQTT 3.1.1 as bytes: what a client sends, and what it may be sent. "MQTT" is the OASIS standard of 2014.
 
-Owns packet formats and identifiers. It has no socket, no clock and no queue; link.py uses it on a connection.
-Only what the gate uses: QoS 0 and 1, one topic filter per SUBSCRIBE, clean sessions.
+Owns packet formats and identifiers. It has no socket, no clock and no queue; link.py uses it on a connection,
+which begins with the packets of mqtt_connect.py. Only what the gate uses: QoS 0 and 1.
 """
 
 import struct
@@ -29,7 +29,8 @@ class MQTTError(PinterError):
     """The peer sent what MQTT 3.1.1 does not allow, or more than there is room for."""
 
 
-def _packet(first, *parts):
+def packet(first: int, *parts) -> bytes:
+    """Return the packet that begins with the byte `first`, its length (MQTT 2.2.3) and then `parts`."""
     length = sum([len(part) for part in parts])
     head = [first]
     while length >= _MORE:
@@ -39,30 +40,10 @@ def _packet(first, *parts):
     return b"".join((bytes(head),) + parts)
 
 
-def _string(text):
+def string(text) -> bytes:
     """Return text or bytes of at most 65,535 bytes with their length in front: MQTT 1.5.3."""
     data = text.encode() if isinstance(text, str) else text
     return struct.pack(">H", len(data)) + data
-
-
-def connect(client_id: str, keepalive_s: int, user=None, password=None, will=None) -> bytes:
-    """Return CONNECT (MQTT 3.1) for a clean session; `keepalive_s` 0 to 65535, 0 = none.
-
-    `will` = (topic, payload, QoS 0 or 1, retain). A password needs a user.
-    """
-    flags = 2
-    payload = _string(client_id)
-    if will:
-        topic, message, qos, retain = will
-        flags |= 4 | qos << 3 | bool(retain) << 5
-        payload += _string(topic) + _string(message)
-    if user is not None:
-        flags |= 0x80
-        payload += _string(user)
-        if password is not None:
-            flags |= 0x40
-            payload += _string(password)
-    return _packet(0x10, b"\x00\x04MQTT\x04", struct.pack(">BH", flags, keepalive_s), payload)
 
 
 def publish(topic, payload, packet_id: int = 0, retain: bool = False, dup: bool = False) -> bytes:
@@ -73,18 +54,13 @@ def publish(topic, payload, packet_id: int = 0, retain: bool = False, dup: bool 
     first = 0x30 | bool(retain)
     payload = bytes(payload)  # MicroPython joins no memoryviews
     if not packet_id:
-        return _packet(first, _string(topic), payload)
-    return _packet(first | 2 | bool(dup) << 3, _string(topic), struct.pack(">H", packet_id), payload)
+        return packet(first, string(topic), payload)
+    return packet(first | 2 | bool(dup) << 3, string(topic), struct.pack(">H", packet_id), payload)
 
 
 def puback(packet_id: int) -> bytes:
     """Return PUBACK (MQTT 3.4)."""
     return struct.pack(">BBH", 0x40, 2, packet_id)
-
-
-def subscribe(packet_id: int, topic, qos: int = 0) -> bytes:
-    """Return SUBSCRIBE (MQTT 3.8) with one topic filter and the highest QoS that is wanted."""
-    return _packet(0x82, struct.pack(">H", packet_id), _string(topic), bytes((qos,)))
 
 
 class Decoder:
@@ -96,6 +72,10 @@ class Decoder:
 
     def __init__(self, size: int):
         self._view = memoryview(bytearray(size))
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what came: another stream begins."""
         self._have = 0
         self._need = 2  # no packet is shorter
         self._start = 0  # where the body begins; 0 while the header is not whole

@@ -57,7 +57,7 @@ BUDGETS = (
     Budget(450, True, ("drivers/inputs",)),
     Budget(700, True, ("drivers/feedback",)),
     Budget(5200, NETWORK, ("sync", "orders")),
-    Budget(4200, NETWORK, ("mqtt", "link")),
+    Budget(4400, NETWORK, ("mqtt", "link")),
     Budget(1800, False, ("dial", "mqtt_connect")),
     Budget(1600, False, ("sntp",)),
     Budget(4300, False, ("config",)),

@@ -14,7 +14,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from firmware import mqtt
+from firmware import mqtt, mqtt_connect
 from host_sim.broker import Broker
 from host_sim.network import Network
 from host_sim.timeline import Timeline
@@ -99,14 +99,14 @@ def test_paho_and_we_connect_with_the_same_bytes() -> None:
     peer.client.will_set(TOPIC + "status", b'{"online": false}', qos=1, retain=True)
     peer.connect()
     will = (TOPIC + "status", b'{"online": false}', 1, True)
-    assert peer.sent == mqtt.connect("SIM-A", 10, "SIM/A", "secret", will)
+    assert peer.sent == mqtt_connect.connect("SIM-A", 10, "SIM/A", "secret", will)
     peer.end()
 
 
 def test_paho_and_we_subscribe_and_publish_with_the_same_bytes(peer: Peer) -> None:
     at = len(peer.sent)
     _, packet_id = peer.client.subscribe(TOPIC + "down", qos=1)
-    ours = mqtt.subscribe(packet_id or 0, TOPIC + "down", 1)
+    ours = mqtt_connect.subscribe(packet_id or 0, TOPIC + "down", 1)
     peer.until(lambda: len(peer.sent) >= at + len(ours))
     assert peer.sent[at:] == ours
     at = len(peer.sent)
@@ -173,7 +173,7 @@ def wire() -> ModuleType:
 
 
 def test_chumicro_and_we_write_the_same_bytes(wire: ModuleType) -> None:
-    assert mqtt.connect("SIM-A", 10) == wire.encode_connect(client_id="SIM-A", keep_alive_seconds=10)
+    assert mqtt_connect.connect("SIM-A", 10) == wire.encode_connect(client_id="SIM-A", keep_alive_seconds=10)
     theirs = wire.encode_connect(
         client_id="SIM-A",
         keep_alive_seconds=10,
@@ -184,9 +184,9 @@ def test_chumicro_and_we_write_the_same_bytes(wire: ModuleType) -> None:
         will_qos=1,
         will_retain=True,
     )
-    assert mqtt.connect("SIM-A", 10, "SIM/A", "secret", (TOPIC + "status", b"{}", 1, True)) == theirs
+    assert mqtt_connect.connect("SIM-A", 10, "SIM/A", "secret", (TOPIC + "status", b"{}", 1, True)) == theirs
     theirs = wire.encode_subscribe(packet_id=7, subscriptions=[(TOPIC + "down", 1)])
-    assert mqtt.subscribe(7, TOPIC + "down", 1) == theirs
+    assert mqtt_connect.subscribe(7, TOPIC + "down", 1) == theirs
     assert mqtt.puback(65535) == wire.encode_puback(packet_id=65535)
     assert (mqtt.PINGREQ, mqtt.DISCONNECT) == (wire.PACKET_PINGREQ, wire.PACKET_DISCONNECT)
     for size in SIZES:

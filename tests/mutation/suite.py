@@ -35,6 +35,7 @@ SUITES = {
     "counters": ("portable/test_counters",),
     "rtcmem": ("portable/test_rtcmem",),
     "mqtt": ("portable/test_mqtt",),
+    "mqtt_connect": ("portable/test_mqtt",),
     "errors": ("portable/test_config",),
 }
 

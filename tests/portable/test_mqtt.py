@@ -1,6 +1,6 @@
 """The MQTT codec against the standard's own figures, at its boundaries, and against hostile bytes."""
 
-from firmware import mqtt
+from firmware import mqtt, mqtt_connect
 from firmware.mqtt import Decoder, MQTTError, PacketIds, parse
 
 CONNACK, PUBLISH, PUBACK, SUBACK, PINGRESP = 2, 3, 4, 9, 13  # MQTT 2.2.1
@@ -39,7 +39,7 @@ def read(data):
 
 def test_connect_is_the_packet_of_the_standard():
     # MQTT 3.1.2: figure 3.6 has the variable header with user, password, will QoS 1 and clean session.
-    packet = mqtt.connect("id", 10, "us", "pass", ("w/t", b"bye", 1, False))
+    packet = mqtt_connect.connect("id", 10, "us", "pass", ("w/t", b"bye", 1, False))
     header = b"\x00\x04MQTT\x04\xce\x00\x0a"
     payload = b"\x00\x02id\x00\x03w/t\x00\x03bye\x00\x02us\x00\x04pass"
     assert packet == bytes((0x10, len(header + payload))) + header + payload
@@ -47,20 +47,20 @@ def test_connect_is_the_packet_of_the_standard():
 
 def test_connect_says_in_its_flags_what_follows():
     flags = [
-        mqtt.connect("i", 0)[9],
-        mqtt.connect("i", 0, "u")[9],
-        mqtt.connect("i", 0, "u", "p")[9],
-        mqtt.connect("i", 0, None, None, ("t", b"", 0, False))[9],
-        mqtt.connect("i", 0, None, None, ("t", b"", 1, True))[9],
+        mqtt_connect.connect("i", 0)[9],
+        mqtt_connect.connect("i", 0, "u")[9],
+        mqtt_connect.connect("i", 0, "u", "p")[9],
+        mqtt_connect.connect("i", 0, None, None, ("t", b"", 0, False))[9],
+        mqtt_connect.connect("i", 0, None, None, ("t", b"", 1, True))[9],
     ]
     assert flags == [0x02, 0x82, 0xC2, 0x06, 0x2E]
-    assert mqtt.connect("i", 0, "", "p")[9] == 0xC2, "an empty user is a user"
-    assert mqtt.connect("i", 65535)[10:12] == b"\xff\xff"
+    assert mqtt_connect.connect("i", 0, "", "p")[9] == 0xC2, "an empty user is a user"
+    assert mqtt_connect.connect("i", 65535)[10:12] == b"\xff\xff"
 
 
 def test_strings_are_utf_8_with_their_length_in_bytes():
     # MQTT 1.5.3: the example of figure 1.2, "A" and U+2A6D4.
-    assert mqtt.connect("A\U0002a6d4", 0)[12:] == b"\x00\x05A\xf0\xaa\x9b\x94"
+    assert mqtt_connect.connect("A\U0002a6d4", 0)[12:] == b"\x00\x05A\xf0\xaa\x9b\x94"
 
 
 def test_publish_is_the_packet_of_the_standard():
@@ -74,8 +74,8 @@ def test_publish_is_the_packet_of_the_standard():
 
 
 def test_subscribe_puback_ping_and_disconnect_are_the_packets_of_the_standard():
-    assert mqtt.subscribe(10, "c/d", 1) == b"\x82\x08\x00\x0a\x00\x03c/d\x01"
-    assert mqtt.subscribe(10, "c/d") == b"\x82\x08\x00\x0a\x00\x03c/d\x00"
+    assert mqtt_connect.subscribe(10, "c/d", 1) == b"\x82\x08\x00\x0a\x00\x03c/d\x01"
+    assert mqtt_connect.subscribe(10, "c/d") == b"\x82\x08\x00\x0a\x00\x03c/d\x00"
     assert mqtt.puback(0x1234) == b"\x40\x02\x12\x34"
     assert (mqtt.PINGREQ, mqtt.DISCONNECT) == (b"\xc0\x00", b"\xe0\x00")
 
