@@ -37,7 +37,7 @@ class Importer:
     """`load(name)` imports a firmware or stand-in module; `path` is searched in order.
 
     `link` becomes the module `_link` (exchange, take, take_into, gmtime, timegm, sha256, aes). Files are
-    opened relative to `home`, as a board's are relative to its root. `hooks`: called with a module once loaded.
+    opened relative to `home`, as a board's are to its root. `hooks`: called with a module once loaded.
     """
 
     def __init__(

@@ -5,16 +5,19 @@ Owns the bus, its price in virtual time, and the clock that the driver sees. It 
 
 import types
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 from host_sim.cards.field import Field
 from host_sim.cards.picc import Card
 from host_sim.chips.mfrc522 import MFRC522
 from host_sim.importer import ROOT, Importer
+from host_sim.shims.host.cryptolib import aes
 from host_sim.timeline import Timeline
 
 POLL_US = 30_000
 SPI_HZ = 10_000_000
+AES_US = 100
 _MASK = (1 << 30) - 1
 _LOOK_US = 2  # what one look at the clock costs
 _TICKS_BEFORE_WRAP_US = 40_000  # the ticks wrap soon after the start
@@ -48,7 +51,12 @@ class Rig:
         micropython = types.ModuleType("micropython")
         micropython.__dict__["const"] = lambda value: value
         self._importer = Importer([ROOT], types.ModuleType("_link"), ROOT)
-        self._importer.modules.update(time=time, micropython=micropython)
+        cryptolib, hashlib = types.ModuleType("cryptolib"), types.ModuleType("hashlib")
+        cryptolib.__dict__["aes"] = self._aes
+        hashlib.__dict__["sha256"] = sha256
+        self._importer.modules.update(
+            time=time, micropython=micropython, cryptolib=cryptolib, hashlib=hashlib
+        )
         self.errors: Any = self.load("errors")
         pin = (lambda: self.chip.irq_level) if irq else None
         self.driver: Any = self.load("drivers.mfrc522").MFRC522(self, self._select, self.chip.reset_pin, pin)
@@ -62,6 +70,14 @@ class Rig:
         """Return a new conversation (cards/isodep.IsoDep) over this reader."""
         frames = self.load("drivers.mfrc522_frames").Frames(self.driver)
         return self.load("cards.isodep").IsoDep(frames, **arguments)
+
+    def _aes(self, *arguments: Any) -> Any:
+        """Return a `cryptolib.aes` whose calls take time."""
+        cipher = aes(*arguments)
+        return types.SimpleNamespace(
+            encrypt=lambda *buffers: (self.rest(AES_US), cipher.encrypt(*buffers))[1],
+            decrypt=lambda *buffers: (self.rest(AES_US), cipher.decrypt(*buffers))[1],
+        )
 
     def _ticks_us(self) -> int:
         self.rest(_LOOK_US)
