@@ -11,7 +11,7 @@ import struct
 
 from micropython import const
 
-from . import records
+from . import records, release
 from .crypto import equal, hmac_sha256
 from .errors import BundleError, StoreError
 
@@ -35,9 +35,7 @@ _DELTA = const(0x83)
 _CHUNK = const(0x84)
 _ORDER = const(0x85)
 
-_COMMAND = const(1)  # kinds of orders
-_JUMP = const(2)
-_MOVES = const(3)
+_MOVES = const(3)  # a kind of orders; commands.py has the others
 
 _LEAST = {_ACK: 46, _BEAT: 26, _DELTA: 102, _CHUNK: 19, _ORDER: 11}  # bytes without the MAC
 _NONCE = const(16)
@@ -46,7 +44,6 @@ _MOVE = const(16)
 _PER_FRAME = const(32)  # events
 _WINDOW = const(256)  # events on their way at most
 _OUT = const(1046)  # the largest frame of ours: 32 events
-_REFUSED = const(0xFFFFFFFF)  # offset in a snapshot that was refused
 
 _HELLO_MS = const(500)
 _HAVE_MS = const(1000)  # until an answer came; then twice as long
@@ -283,30 +280,11 @@ class Session:
             self._gate.bundle_rejected(error)
 
     def _chunk(self, body):
-        seq, total, at = struct.unpack_from(">III", body)
-        credentials = self._gate.list
-        try:
-            if not at and seq != self._load_seq and seq > credentials.seq:
-                try:
-                    self._load = credentials.begin()
-                except StoreError:
-                    return  # a merge is being written: it will come again
-                self._load_seq = seq
-                self._load_at = 0
-            if self._load is None or seq != self._load_seq or at != self._load_at:
-                return
-            self._load_at += len(body) - 12
-            if not self._load.feed(body[12:]):
-                self._load = None
-            elif self._load_at >= total:
-                self._load.commit()
-                self._load = None
-                self._no_deltas = False
-                self._gate.list_changed("snapshot", credentials.seq)
-        except (BundleError, StoreError) as error:
-            self._load = None
-            self._load_at = _REFUSED
-            self._gate.bundle_rejected(error)
+        from .arrival import chunk
+
+        chunk(self, body)
+        if self._load is None:
+            release("arrival")
 
     def _take_order(self, body, now_ms):
         number, kind = struct.unpack_from(">IB", body)
@@ -322,14 +300,10 @@ class Session:
                     gate.remote(key, "in" if what & 15 == 1 else "out", what >> 4, party, unix, where)
                 else:
                     gate.forget(key, unix)
-        elif len(body) < 12:
-            raise ValueError
-        elif kind == _COMMAND:
-            nonce, expires = struct.unpack_from(">8sI", body)
-            name, argument = (str(body[12:], "ascii") + " ").split(" ")[:2]
-            if nonce > gate.command_nonce and expires * 1000 > now_ms + self._offset_ms:
-                gate.command(nonce, name, argument)
-        elif kind == _JUMP:
-            seq, mac = struct.unpack_from(">I8s", body)
-            if gate.journal.seq < seq:
-                gate.journal.jump(seq, mac)
+        else:
+            from .commands import take
+
+            try:
+                take(self, kind, body, now_ms)
+            finally:
+                release("commands")

@@ -57,6 +57,8 @@ BUDGETS = (
     Budget(450, True, ("drivers/inputs",)),
     Budget(700, True, ("drivers/feedback",)),
     Budget(5200, NETWORK, ("sync", "orders")),
+    Budget(800, False, ("arrival",)),
+    Budget(800, False, ("commands",)),
     Budget(4400, NETWORK, ("mqtt", "link")),
     Budget(1800, False, ("dial", "mqtt_connect")),
     Budget(1600, False, ("sntp",)),
