@@ -63,7 +63,8 @@ def boot(gate) -> None:
     if not gate.fault:
         _load_list(gate)
         if gate.list.keys or any(rule and rule.min_tier for rule in site.classes):
-            gate.proofs()  # loads what the first card would wait for
+            gate.proofs()  # this and the next line load what the first card would wait for
+            hardware.chips[0].frames()
     gate._carry_out(effects)
 
 
@@ -109,6 +110,7 @@ def _replay(gate):
         replay(gate.presence, event, REASONS[event.reason] if event.reason < len(REASONS) else "")
     gate.clock.raise_floor(newest)  # passages of other gates are older than what stands before them
     gate.presence.settle(gate.clock.now())
+    release("journal_open")
     release("replay")
 
 

@@ -324,13 +324,13 @@ class MFRC522:
                 raise self._error(CardCollision, "collision out of reach")
             self.collision = position & 0x1F or 32
             return
-        kind = BusError  # BufferOvfl, WrErr, TempErr
+        kind = BusError  # WrErr, TempErr
         if error & 0x04:
             kind = CardCRCError
         elif error & 0x02:
             kind = CardParityError
-        elif error & 0x01:
-            kind = CardProtocolError
+        elif error & 0x11:
+            kind = CardProtocolError  # or more than the FIFO holds: BufferOvfl
         raise self._error(kind, "bad reply")
 
     def _sleep(self, start, until_us):

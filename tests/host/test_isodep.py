@@ -5,6 +5,7 @@ import random
 import pytest
 
 from host_sim.bench.rig import Rig
+from host_sim.cards import air
 from host_sim.cards.isodep import FWT_UNIT_US, IsoDepCard
 from host_sim.cards.noise import BitErrors
 from host_sim.cards.picc import Card, State
@@ -433,3 +434,20 @@ def test_silence_is_no_error_and_ends_when_it_should():
     assert rig.cost(frames.exchange, 2, 5_000_000)[2] < 1_700_000, "the chip's timer counts no further"
     frames.close()
     rig.rest()
+
+
+class Overlong(IsoDepCard):
+    """A card whose blocks have more bytes than the reader chip's FIFO."""
+
+    def receive(self, bits):
+        """Answer blocks with 70 bytes."""
+        answer = super().receive(bits)
+        if self.state is State.PROTOCOL and self.frames > 1 and answer is not None:
+            return answer._replace(bits=air.frame(air.with_crc_a(bytes(70))))
+        return answer
+
+
+def test_a_block_longer_than_the_fifo_is_the_fault_of_the_card_not_of_the_chip():
+    rig = at_reader(Overlong(UID, ta=0))
+    assert isinstance(outcome(rig, b"\x00", rate_max=0), rig.errors.CardProtocolError)
+    settles(rig)
