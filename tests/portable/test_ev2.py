@@ -73,6 +73,19 @@ def test_table_14_authentication_with_key_0():
     assert session._enc_key == unhexlify("1309C877509E5A215007FF0ED19CA564")
 
 
+def test_a_new_authentication_begins_a_new_transaction():
+    session = session_of(Session, Script(*TABLE_14), "00" * 16, "7a21085e", 5)
+    session.authenticate_first(0, ZERO, RND_A_14)
+    assert session.ti == unhexlify("9D00C4DF") and session.counter == 0
+
+
+def test_the_first_part_of_an_authentication_must_ask_for_the_second():
+    first, second = [unhexlify(line[1]) for line in TABLE_14]
+    for status in (b"\x91\x00", b"\x90\x00", b"\x91\xa0"):
+        session = Session(Replies(first[:16] + status, second))
+        assert outcome(session.authenticate_first, 0, ZERO, RND_A_14), status
+
+
 def test_table_7_a_command_with_mac():
     line = (
         "90F5000009026597A457C8CD442C00",
@@ -150,6 +163,12 @@ def test_tables_19_to_26_one_whole_session():
     desfire.change_key(session, 0, unhexlify("5004BF991F408672B1EF00F08F9E8647"), 1)
     assert not script.lines
     assert session._mac_key == session._enc_key == b"", "no keys are left of a session that is over"
+
+
+def test_an_answer_that_ends_a_session_is_a_bare_status():
+    for answer in (b"x\x91\x00", b"\x91\xae", b"\x91\x9e"):
+        session = session_of(FullSession, Replies(answer), MAC_14, "9d00c4df", 0, ENC_14)
+        assert outcome(desfire.change_key, session, 0, ZERO, 1), answer
 
 
 MAC_14 = "4c6626f5e72ea694202139295c7a7fc7"  # the session of Table 14

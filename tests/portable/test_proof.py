@@ -1,6 +1,7 @@
 """The proof of an AES card: what a gate asks, what it believes, and cards that lie."""
 
 import random
+import sys
 import time
 
 if not hasattr(time, "ticks_ms"):  # CPython
@@ -11,6 +12,7 @@ if not hasattr(time, "ticks_ms"):  # CPython
 
 from ev2_card import Card
 
+from firmware import cards
 from firmware.cards import aes, proof
 from firmware.errors import CardError, CardProtocolError, CardTimeout, ProofFailed
 
@@ -235,6 +237,34 @@ def test_a_card_that_is_torn_away_at_any_frame_is_a_timeout():
     reader = Reader(Card(KEY, RECORD), silent_from=number + 1)
     assert proved(reader) == (2, 77), "only DESELECT was lost"
     assert reader.closed == 1 and reader.dropped == 1
+
+
+def test_a_card_without_iso_14443_4_is_asked_for_its_signature():
+    asked = []
+
+    class Signed:
+        @staticmethod
+        def prove(*arguments):
+            asked.append(arguments)
+            if len(asked) > 1:
+                raise ProofFailed("not signed")
+            return 78
+
+    name = "firmware.cards.signed"
+    kept = sys.modules.get(name)
+    sys.modules[name] = Signed
+    had = getattr(cards, "signed", None)
+    cards.signed = Signed
+    try:
+        reader = Reader(None, sak=0x08)
+        assert proved(reader) == (1, 78)
+        assert asked == [(reader, 0x08, UID, KEY, 77)] and reader.number == 0
+        assert proved(reader) is ProofFailed
+    finally:
+        if kept:
+            sys.modules[name], cards.signed = kept, had
+        else:
+            del sys.modules[name], cards.signed
 
 
 def test_a_fault_of_the_card_while_it_is_selected_goes_through():
