@@ -6,6 +6,7 @@ flash and waits for the `torn` record that names it. Layout: docs/formats.md.
 """
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from firmware import records
@@ -46,6 +47,15 @@ class JournalCopy:
         if seq == 0:
             return self.journal_id + _BLANK_ID
         return self.raw[seq][_BODY:] if seq in self.events else None
+
+    @property
+    def suspects(self) -> frozenset[int]:
+        """Return the numbers of the records that fit nothing so far: a `torn` record may name them yet."""
+        return frozenset(self._suspects)
+
+    def resume(self, suspects: Iterable[int]) -> None:
+        """Go on with these `suspects`, as a copy that was put away left them."""
+        self._suspects = set(suspects)
 
     def skip_to(self, oldest: int) -> None:
         """Note that the gate's oldest record is `oldest`: what is missing before it will never come."""

@@ -1,0 +1,146 @@
+"""Opens the database of the books: SQLite in a file, or PostgreSQL by URL; makes and upgrades its tables.
+
+Owns connections and locking. One writer at a time: `writing` begins with the lock on the row of `State`, so
+that an act sees what the one before it left, whatever the database.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, event, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from tools.office.db.models import State
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_BUSY_S = 5.0  # how long one writer waits for another
+
+
+class BooksError(Exception):
+    """The books cannot be opened or written; the text is one line for the user."""
+
+
+def parse_url(text: str) -> URL:
+    """Return the URL of a database, `sqlite:///FILE` or `postgresql://USER@HOST/NAME`. Raises BooksError."""
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise BooksError("database: not a URL like sqlite:///FILE or postgresql://USER@HOST/NAME") from error
+    if url.drivername in ("postgresql", "postgres"):
+        url = url.set(drivername="postgresql+pg8000")
+    if url.drivername not in ("sqlite", "postgresql+pg8000"):
+        raise BooksError(f"database: {url.drivername} is neither sqlite nor postgresql")
+    if url.drivername == "sqlite" and not url.database:
+        raise BooksError("database: sqlite needs a file, sqlite:///FILE")
+    return url
+
+
+def connect(url: URL) -> Engine:
+    """Return an engine for `url`. Nothing is opened before it is used."""
+    if url.drivername != "sqlite":
+        return create_engine(url)
+    engine = create_engine(url, connect_args={"timeout": _BUSY_S})
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection, _record) -> None:  # pyright: ignore[reportUnusedFunction]
+        connection.isolation_level = None  # transactions begin where `begin` below says so
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection) -> None:  # pyright: ignore[reportUnusedFunction]
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info.pop("writing", False) else "BEGIN")
+
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[tuple[Session, State]]:
+    """Give a session that may write, and the locked row of `State`; commit at the end, or nothing
+    happened.
+    """
+    with telling(), engine.connect() as connection:
+        connection.info["writing"] = True
+        with Session(connection, expire_on_commit=False) as session, session.begin():
+            state = session.execute(select(State).with_for_update()).scalar_one_or_none()
+            if state is None:
+                raise BooksError("the books are empty: pinter office init")
+            yield session, state
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """Give a session in which everything is of one moment; it changes nothing."""
+    with telling(), engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        with Session(connection) as session:
+            yield session
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Turn what the database complains about into a BooksError of one line."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        words = cause.args[0] if cause.args else cause
+        if isinstance(words, dict):  # pg8000 gives the server's fields
+            words = words.get("M", words)
+        raise BooksError(f"database: {' '.join(str(words).split())[:200]}") from error
+
+
+def create(engine: Engine, site: str) -> None:
+    """Make the books of `site` in a database that has none. Raises BooksError."""
+    with telling(), engine.connect() as connection:
+        if MigrationContext.configure(connection).get_current_revision() is not None:
+            raise BooksError("the database has books already: they stay as they are")
+    upgrade(engine)
+    with telling(), Session(engine) as session, session.begin():
+        session.add(State(id=1, site=site))
+
+
+def upgrade(engine: Engine) -> tuple[str, str]:
+    """Bring the tables to the newest version; return the versions before ("" = there were none) and after.
+
+    Raises BooksError.
+    """
+    config = _config()
+    with telling(), engine.connect() as connection:
+        connection.info["writing"] = True
+        with connection.begin():
+            before = MigrationContext.configure(connection).get_current_revision()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            after = MigrationContext.configure(connection).get_current_revision()
+    return before or "", after or ""
+
+
+def check(engine: Engine, site: str) -> None:
+    """Raise BooksError unless the books are there, of `site`, and of the version of this program."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    with telling(), engine.connect() as connection:
+        has = MigrationContext.configure(connection).get_current_revision()
+        if has is None:
+            raise BooksError("the database has no books: pinter office init")
+        if has != head:
+            raise BooksError(
+                f"the books have version {has}, this program works with {head}: pinter office upgrade"
+            )
+        of = connection.execute(select(State.site)).scalar_one_or_none()
+    if of != site:
+        raise BooksError(f"these are the books of site {of}, the settings say {site}")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config

@@ -1,0 +1,1 @@
+"""The steps, each named by its number; never change one that somebody may have run."""
