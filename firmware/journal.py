@@ -1,14 +1,14 @@
 """The event journal: a ring of 32-byte records, chained by MACs, each written by one program operation.
 
-Owns the `journal` partition, sequence numbers, and the watermark of what the office has. It never interprets
-reasons and never decides what is worth a record. Layout, and why each rule is there: docs/formats.md.
+Owns the `journal` partition, sequence numbers, and the watermark of what the office has; journal_open.py
+finds its end after a start. It never interprets reasons and never decides what is worth a record. Layout, and
+why each rule is there: docs/formats.md.
 
 Record `seq` has its place: sector (seq - 1) // 127 of the ring, place (seq - 1) % 127 in it. So a place that
 a power cut left half written keeps its number, and a number that is missing was deleted.
 """
 
 import struct
-from os import urandom
 
 from micropython import const
 
@@ -22,9 +22,7 @@ _BODY = const(24)  # bytes of either before their MAC
 _KEY = const(14)  # where the card key of a record is
 _SPARE_FORCED = const(2)  # sectors that must be ready before a record is written
 _SPARE_IDLE = const(3)  # sectors that idle moments make ready
-_TORN_MAX = const(128)  # torn records in a row that are looked for: one for each cut while starting
-_HELD = const(8)  # events that wait for a record that may name them as torn
-_HEADER = ">2sH4sII8s"  # magic, lost, journal id, first seq, acknowledged, MAC before the oldest record
+HEADER = ">2sH4sII8s"  # magic, lost, journal id, first seq, acknowledged, MAC before the oldest record
 _UNKNOWN = bytes(8)
 
 
@@ -56,17 +54,9 @@ class Journal:
 
         Raises StoreError if a sector cannot be prepared.
         """
-        newest = None
-        for sector in range(self._sectors - 1, -1, -1):  # backwards: few MACs have to be computed
-            header = self._header(sector, newest[3] if newest else 0)
-            if header:
-                newest = header
-        if newest is None:
-            self._reset(urandom(4))
-        else:
-            self._resume(newest)
-        while self.idle():
-            pass
+        from .journal_open import find_end
+
+        find_end(self)
 
     def append(
         self,
@@ -132,25 +122,9 @@ class Journal:
         Places that are torn are left out. Chain MACs are not verified here: the office does that. Not to be
         used across an append.
         """
-        buf = bytearray(16 * _SIZE)
-        held = []
-        seq = max(from_seq, self.oldest)
-        end = self.seq - self._torn
-        while seq <= end:
-            n = min(self.read_into(seq, buf), end + 1 - seq)
-            for i in range(n):
-                event = records.unpack_event(buf, i * _SIZE)
-                if event.seq != seq + i:
-                    continue
-                if event.type == "torn":
-                    first = struct.unpack(">I", event.key[:4])[0]
-                    held = [h for h in held if h.seq < first]
-                held.append(event)
-                if len(held) > _HELD:
-                    yield held.pop(0)
-            seq += n
-        for event in held:
-            yield event
+        from .journal_open import events
+
+        return events(self, from_seq)
 
     def _reset(self, journal_id):
         self.journal_id = journal_id
@@ -164,37 +138,6 @@ class Journal:
         self._torn = 0  # places at the end that no record names yet
         self._base = _UNKNOWN  # the MAC before the oldest record
         self._mac = journal_id + bytes(4)  # the MAC before the next record
-
-    def _resume(self, newest):
-        lost, journal_id, acknowledged, first, base = newest
-        self._reset(journal_id)
-        self.lost = lost
-        self.acknowledged = self._saved = acknowledged
-        self._base = base
-        self._room = first + _PLACES - 1
-        self.oldest = first
-        for age in range(self._sectors - 1, 0, -1):  # the oldest sector of this journal that is still whole
-            older = first - age * _PLACES
-            if older > 0:
-                header = self._header(self._sector(older), older - 1)
-                if header and header[1] == journal_id and header[3] == older:
-                    self.oldest = older
-                    break
-        while first > self.oldest and self._is_blank(first):
-            first -= _PLACES
-        self.seq = first + _PLACES - 1
-        while self.seq >= first and self._is_blank(self.seq):
-            self.seq -= 1
-        last = self.seq
-        while last >= self.oldest and self._torn < _TORN_MAX and not self._is_valid(last):
-            self._torn += 1
-            last -= 1
-        self._mac = self._mac_at(last)
-        if last >= self.oldest and self._torn < _TORN_MAX:
-            event = records.unpack_event(self._read(last, self._view))
-            self.newest_time = event.time
-            if event.type == "reclaim":  # the power failed before its sector was ready
-                self._saved, self.lost = struct.unpack(">II", event.key)
 
     def _spare(self):
         """Return how many sectors after the one being written are ready."""
@@ -222,7 +165,7 @@ class Journal:
         first = self._room + 1
         sector = self._sector(first)
         header = struct.pack(
-            _HEADER, b"PJ", min(self.lost, 0xFFFF), self.journal_id, first, self.acknowledged, base
+            HEADER, b"PJ", min(self.lost, 0xFFFF), self.journal_id, first, self.acknowledged, base
         )
         header += hmac_sha256(self._key, header)[:8]
         try:
@@ -232,15 +175,6 @@ class Journal:
             raise StoreError("journal: cannot erase sector %d" % sector)
         self._room += _PLACES
         self._saved = max(self._saved, self.acknowledged)
-
-    def _header(self, sector, above):
-        """Return (lost, id, acknowledged, first, base) of a sector that begins over `above`, or None."""
-        view = self._view
-        self._device.readblocks(sector, view, 0)
-        magic, lost, journal_id, first, acknowledged, base = struct.unpack(_HEADER, view[:_BODY])
-        if magic != b"PJ" or first <= above or hmac_sha256(self._key, view[:_BODY])[:8] != view[_BODY:]:
-            return None
-        return lost, journal_id, acknowledged, first, base
 
     def _write(self, *fields):
         if self._torn:
@@ -283,9 +217,6 @@ class Journal:
     def _read(self, seq, view):
         self._device.readblocks(self._sector(seq), view, self._place(seq))
         return view
-
-    def _is_blank(self, seq):
-        return self._read(seq, self._view) == b"\xff" * _SIZE
 
     def _link(self, seq):
         """Return the number of the record before `seq` in the chain: torn places are jumped over."""

@@ -87,7 +87,8 @@ FIRMWARE = {
         (*_BASIC, "array", "time", "asyncio", "cryptolib", "binascii", "os", "sys"),
     ),
     ("allowlist", "slots", "recover"): ((*_SERVICES, "allowlist", "slots", "recover"), _SOFT),
-    ("journal", "clock"): (_SERVICES, _SOFT),
+    ("journal", "journal_open"): ((*_SERVICES, "journal", "journal_open"), _SOFT),
+    ("clock",): (_SERVICES, _SOFT),
     ("sync", "arrival", "commands"): ((*_SERVICES, "arrival", "commands"), _SOFT),
     ("health",): ((*_SERVICES, "clock"), _HARD),
     ("link", "dial"): ((*_SERVICES, "sync", "orders", "dial"), (*_HARD, "_thread")),
@@ -112,6 +113,7 @@ HOST = {
     ("tools", "host_sim"): (("host_sim.shims.host_path",), False),
     ("host_sim.shims.host_path", "host_sim.shims"): ((), False),
     ("host_sim.shims.device.*", "host_sim.shims.micropython.*", "host_sim.shims.host.*"): ((), False),
+    ("host_sim.shims.board.*",): ((), False),
     ("host_sim.shims.cpython.*",): ((), False),
     ("tools.runtime", "tools.mpy"): (_SHARED_TOOLS, True),
     ("tools.board", "tools.board.*"): (
@@ -152,6 +154,7 @@ HOST = {
     ),
 }
 _RUNS_ON_DEVICE = (
+    "host_sim.shims.board.*",
     "host_sim.shims.device.*",
     "host_sim.shims.micropython.*",
     "host_sim.shims.host.*",

@@ -133,7 +133,7 @@ def test_record():
 
 def test_the_gate_writes_the_record_of_the_example(monkeypatch):
     example = examples("record")[0]
-    monkeypatch.setattr("firmware.journal.urandom", lambda n: raw(example["before"])[:n])
+    monkeypatch.setattr("firmware.journal_open.urandom", lambda n: raw(example["before"])[:n])
     flash = NorFlash(4 * SECTOR)
     journal = Journal(Partition(flash, 0, flash.size), KEYS["gate_key"])
     journal.open()
