@@ -216,7 +216,7 @@ def test_the_flash_of_a_gate_gives_no_secret_away():
         told += [cardkeys.derive(MASTER, uid_of(number), role) for role in cardkeys.ROLES]
         told.append(uid_of(number))
     for secret in told:
-        for start in range(0, len(secret) - 6):  # no piece of 7 bytes either (a whole UID)
+        for start in range(len(secret) - 6):  # no piece of 7 bytes either (a whole UID)
             assert secret[start : start + 7] not in image, secret.hex()
     entries = [cardkeys.entry(GATES["A"], SITE, uid_of(number), secret_of(number)) for number in numbers]
     assert all(entry in image for entry in entries)  # the search can find

@@ -97,7 +97,7 @@ def delta(
 
 
 def fitting(changes: Sequence[Change], seq: int, room: int) -> tuple[int, list[Change]]:
-    """Return the number that the next delta leads to, and the changes in it, at most `room` bytes as a bundle.
+    """Return the number that the next delta leads to, and the changes in it: a bundle of `room` bytes at most.
 
     `changes`: all since the list that the gate has, ascending by number; `seq`: number of the list in force.
     What does not fit at once goes by whole numbers, at least one, and half of the room is for revocations:

@@ -1,8 +1,8 @@
 """Reads and writes the pool: the CSV of cards that an office has personalised and hands out.
 
 Owns the columns (docs/formats.md) and what a valid line looks like. It holds no key: those follow from the
-card master key of the version that a line names. Columns: uid, product, tier, key_version, personalised (local
-time, to the minute).
+card master key of the version that a line names. Columns: uid, product, tier, key_version, personalised
+(local time, to the minute).
 """
 
 import csv
@@ -37,8 +37,8 @@ class PoolCard:
         """
         if self.key_version not in masters:
             raise keys.KeyFileError(
-                f"{folder / f'card-{self.key_version}.key'} does not exist: card {self.uid.hex().upper()} has keys"
-                " of that version"
+                f"{folder / f'card-{self.key_version}.key'} does not exist:"
+                f" card {self.uid.hex().upper()} has keys of that version"
             )
         secret = cardkeys.secret(masters[self.key_version], self.uid, records.TIERS.index(self.tier))
         assert secret is not None  # the tier of a pool card is never `uid`
