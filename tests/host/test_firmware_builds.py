@@ -58,8 +58,21 @@ def test_what_only_a_network_needs_is_in_the_second_sum_only():
     sizes = {"errors": 500, "sync": 3000, "config": 4000}
     assert budgets.resident(sizes) == 500
     lines = budgets.table(sizes).splitlines()
-    assert lines[-2].split()[0] == "500" and lines[-1].split()[0] == "3500"
+    assert [line.split()[0] for line in lines[-4:]] == ["500", "3500", "500", "3500"]
     assert [line.split()[0] for line in lines if line.endswith("(with a network)")] == ["3000", "0"]
+
+
+def test_what_is_resident_where_cards_prove_has_a_sum_and_a_limit_of_its_own(monkeypatch):
+    sizes = {"errors": 500, "sync": 3000, "cmac": 700}
+    assert budgets.resident(sizes) == 500
+    assert budgets.over(sizes) == []
+    monkeypatch.setattr(budgets, "AES_LIMIT", 1100)
+    assert budgets.over(sizes) == ["all resident modules, cards prove: 1200 bytes of 1100"]
+    lines = budgets.table(sizes).splitlines()
+    assert [line.split()[0] for line in lines[-4:]] == ["500", "3500", "1200", "4200"]
+    assert any(
+        line.endswith("cmac + cards/ev2 + cards/aes + cards/proof (where cards prove)") for line in lines
+    )
 
 
 def test_every_module_has_exactly_one_budget():

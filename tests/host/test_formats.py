@@ -11,6 +11,7 @@ import pytest
 
 from firmware import records
 from firmware.allowlist import Allowlist
+from firmware.cards import aes, desfire
 from firmware.crypto import card_key, hmac_sha256
 from firmware.journal import Journal
 from host_sim.chips.nor_flash import SECTOR, NorFlash, Partition
@@ -44,7 +45,8 @@ def fields(example: dict[str, Any], names: str) -> list[Any]:
 
 def test_every_kind_of_example_is_checked_here():
     kinds = {example["example"] for example in EXAMPLES}
-    assert kinds == {"keys", "card_key", "credential", "bundle", "delta", "merged", "sector_header", "record"}
+    stores = {"keys", "card_key", "credential", "bundle", "delta", "merged", "sector_header", "record"}
+    assert kinds == stores | {"aes_card"}
 
 
 def test_card_key():
@@ -60,6 +62,12 @@ def test_credential():
         assert records.unpack_credential(raw(example["bytes"])) == credential
         assert records.from_unix(credential) == example["from_unix"]
         assert records.until_unix(credential) == example["until_unix"]
+
+
+def test_aes_card():
+    for example in examples("aes_card"):
+        assert desfire.record(example["site"], example["key_version"]) == raw(example["bytes"])
+    assert "DF name `%s`" % aes.DF_NAME.hex().upper() in TEXT
 
 
 def test_bundle():
