@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from firmware import records
+from firmware import keywrap, records
 from firmware.allowlist import Allowlist
 from firmware.cards import aes, desfire
+from firmware.cmac import cmac
 from firmware.crypto import card_key, hmac_sha256
 from firmware.journal import Journal
 from host_sim.chips.nor_flash import SECTOR, NorFlash, Partition
-from tools.office import bundle
+from tools.office import bundle, cardkeys, pool
 
 TEXT = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
 EXAMPLES = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```$", TEXT, re.M | re.S)]
@@ -46,12 +47,48 @@ def fields(example: dict[str, Any], names: str) -> list[Any]:
 def test_every_kind_of_example_is_checked_here():
     kinds = {example["example"] for example in EXAMPLES}
     stores = {"keys", "card_key", "credential", "bundle", "delta", "merged", "sector_header", "record"}
-    assert kinds == stores | {"aes_card"}
+    cards = {"card_secret", "card_key_entry", "aes_card", "signed_record", "pool"}
+    assert kinds == stores | cards
 
 
 def test_card_key():
     for example in examples("card_key"):
         assert card_key(KEYS["site_key"], raw(example["uid"])) == raw(example["bytes"])
+
+
+def test_card_secret():
+    for example in examples("card_secret"):
+        master, uid = raw(example["master"]), raw(example["uid"])
+        assert cardkeys.secret(master, uid, records.TIERS.index("aes")) == raw(example["aes"])
+        assert cardkeys.secret(master, uid, records.TIERS.index("signed")) == raw(example["signed"])
+
+
+def test_card_key_entry():
+    for example in examples("card_key_entry"):
+        wk, key, secret = raw(example["wk"]), raw(example["key"]), raw(example["secret"])
+        assert keywrap.wrapping_key(KEYS["gate_key"]) == wk
+        assert cardkeys.entries(KEYS["gate_key"], {key: secret}) == [raw(example["bytes"])]
+        assert keywrap.unwrap(wk, raw(example["bytes"])) == secret
+
+
+def test_signed_record():
+    for example in examples("signed_record"):
+        secret, uid = raw(example["secret"]), raw(example["uid"])
+        for half, (counter, text) in enumerate(zip(example["counters"], example["bytes"], strict=True)):
+            head = b"PN" + bytes((0x10 | half, example["key_version"])) + struct.pack(">I", counter)
+            mac = cmac(secret, b"PINTER signed 1" + bytes((len(uid),)) + uid + head)[:8]
+            assert head + mac == raw(text)
+        assert cmac(secret, b"PINTER classic A")[:6] == raw(example["classic_a"])
+        assert cmac(secret, b"PINTER classic B")[:6] == raw(example["classic_b"])
+
+
+def test_pool(tmp_path):
+    for example in examples("pool"):
+        cards = pool.parse(example["text"].encode(), "pool.csv", 420)
+        said = [pool.PoolCard(**{**card, "uid": raw(card["uid"])}) for card in example["cards"]]
+        assert list(cards.values()) == said
+        pool.write(tmp_path / "pool.csv", cards.values(), 420)
+        assert (tmp_path / "pool.csv").read_text() == example["text"]
 
 
 def test_credential():
