@@ -26,3 +26,4 @@ BUZZER: int
 I2C_SDA: int
 I2C_SCL: int
 SENSOR_ACTIVE: int
+ETHERNET: tuple[str, dict] | None

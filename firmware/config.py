@@ -57,6 +57,16 @@ class Network:
         tls: str  # "psk", "ca" or "none"
         keepalive_s: int
         sntp: str | None  # a server whose time is believed, though it is not authenticated
+        wifi: "WiFi | None"
+        ethernet: bool  # the board's; neither: somebody else brings the network up
+
+
+class WiFi:
+    """The access point whose station the gate is. The password is in NVS, under `password_key`."""
+
+    if TYPE_CHECKING:
+        ssid: str
+        password_key: str
 
 
 class ClassRule:
@@ -155,6 +165,20 @@ def _name(field, value, longest=12, marks="-_"):
     return value
 
 
+def _ssid(field, value):
+    if not isinstance(value, str) or not 0 < len(value.encode()) <= 32:
+        _error(field, "must be a text of 1 to 32 bytes")
+    return value
+
+
+def _wifi(field, value):
+    if value is None:
+        return None
+    wifi = WiFi()
+    _fill(wifi, field + ".", value, WIFI_KEYS)
+    return wifi
+
+
 def _optional_host(field, value):
     return None if value is None else _name(field, value, 64, ".-")
 
@@ -213,6 +237,8 @@ def _network(field, value):
     _fill(network, field + ".", value, NETWORK_KEYS)
     if not network.port:
         network.port = 1883 if network.tls == "none" else 8883
+    if network.wifi and network.ethernet:
+        _error(field + ".ethernet", "must be false beside wifi")
     return network
 
 
@@ -281,6 +307,13 @@ NETWORK_KEYS = (
     ("tls", "psk", _choice, ("psk", "ca", "none")),
     ("keepalive_s", 10, _whole, 2, 300),
     ("sntp", None, _optional_host),
+    ("wifi", None, _wifi),
+    ("ethernet", False, _flag),
+)
+
+WIFI_KEYS = (
+    ("ssid", _REQUIRED, _ssid),
+    ("password_key", "wifi_password", _name, 15),  # NVS allows no longer ones
 )
 
 CLASS_KEYS = (

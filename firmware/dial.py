@@ -1,4 +1,4 @@
-"""How a connection to the broker begins: the name, TCP, TLS, and the packet CONNECT.
+"""How a connection to the broker begins: Wi-Fi or Ethernet, the name, TCP, TLS, and the packet CONNECT.
 
 Owns sockets before they are open, and whom TLS trusts. The name is resolved in a thread, and no socket ever
 blocks. A part of link.py, apart so that it is loaded for each attempt only.
@@ -11,6 +11,7 @@ from time import ticks_diff, ticks_ms
 
 from micropython import const
 
+from . import release
 from .mqtt import MQTTError
 from .mqtt_connect import connect, subscribe
 
@@ -25,9 +26,16 @@ _LOOKUP_MS = const(500)  # then the address of last time must do
 async def dial(link: "Link") -> None:
     """Find the broker of `link` and begin to connect: makes `_socket`, `_stream` and `_subscribe` for it.
 
-    Raises MQTTError if the name is not known in time, and OSError.
+    Raises MQTTError without a network, or if the name is not known in time; ConfigError, OSError.
     """
     network, name = link._network, link._name
+    if not link._interface and (network.wifi or network.ethernet):
+        from .interface import fit
+
+        release("interface")
+        link._interface = fit(link._gate.hardware.board, network)
+    if link._interface and link._interface.why:
+        raise MQTTError(link._interface.why)
     if link._found:
         # In a thread: a name server that does not answer would block everything else.
         found = []

@@ -58,6 +58,7 @@ class Link:
         _stream: Any
         _reader: Any
         _address: Any
+        _interface: Any
         _found: Any
         _subscribe: bytes
         _error: "Exception | None"
@@ -77,7 +78,7 @@ class Link:
         self._name = site.site + "/" + site.gate
         self._topic = "pinter/1/" + self._name + "/"
         self._decoder = mqtt.Decoder(_PACKET_SIZE)  # once: later the heap may have no room in one piece
-        self._address = self._socket = self._reader = self._stage = None
+        self._address = self._interface = self._socket = self._reader = self._stage = None
         self._found = (None,)  # what the thread found; empty while it looks
 
     async def run(self, beat) -> None:
@@ -96,7 +97,7 @@ class Link:
                 raise self._error
             except (PinterError, OSError) as error:
                 why = str(error)
-            if self._stage == _OPEN:
+            if self._stage == _OPEN or (self._interface and self._interface.why):
                 delay_ms = _FIRST_DELAY_MS
             self._close()
             self._on_status(why)
@@ -109,6 +110,8 @@ class Link:
 
     def _turn(self):
         self._beat()
+        if self._interface:
+            self._interface.poll(self._uptime_ms())
         return asyncio.sleep_ms(_TICK_MS)
 
     async def _connect(self):

@@ -17,6 +17,7 @@ from host_sim.chips.nor_flash import SLOW, NorFlash
 from host_sim.chips.nor_flash import TYPICAL as TYPICAL_FLASH
 from host_sim.chips.nor_flash import Profile as FlashProfile
 from host_sim.network import Stack
+from host_sim.radio import AccessPointError, Radio
 from host_sim.shims.device import _ops as ops
 from host_sim.timeline import Event, Timeline
 
@@ -100,6 +101,7 @@ class Hardware:
         self.fields = {direction: Field(timeline) for direction in DIRECTIONS}
         self.chips = {direction: MFRC522(timeline, self.fields[direction]) for direction in DIRECTIONS}
         self.stack = Stack(timeline)
+        self.radio = Radio(timeline, self.stack.unplug)
         self.clock_chip = ds3231.DS3231(timeline)
         self.rtc_memory = b""
         self.rtc_offset_us = 0  # added to the timeline's time: microseconds of the clock since 2000
@@ -149,6 +151,7 @@ class Hardware:
             ops.RTC_MEMORY: self._rtc_memory,
             ops.WATCHDOG: self._watchdog_op,
             ops.RESET: self._reset,
+            ops.NETWORK: self._network,
             **self.stack.operations,
         }
 
@@ -190,6 +193,7 @@ class Hardware:
         self._channels.clear()
         self._selected.clear()
         self.stack.reset()
+        self.radio.reset()
         for number, pin in enumerate(self._pins):
             before = self._level(pin)
             pin.rmt, pin.driven, pin.level = None, False, 0
@@ -378,6 +382,12 @@ class Hardware:
     def _nvs_get(self, payload: bytes) -> bytes:
         value = self.nvs.get(payload.decode())
         return b"" if value is None else b"\x01" + value
+
+    def _network(self, payload: bytes) -> bytes:
+        try:
+            return self.radio.serve(payload)
+        except AccessPointError as error:
+            raise HardwareError(str(error)) from None
 
     def _i2c(self, payload: bytes) -> bytes:
         address, count = payload[:2]

@@ -39,12 +39,15 @@ class Service(Protocol):
 
 
 class Path:
-    """The way between a board and everything else: `latency_us` each way; `down` holds back what is sent."""
+    """The way between a board and everything else: `latency_us` each way; `down` holds back what is sent.
+
+    `unplug` does so too, for the board's own end: it has no Wi-Fi, or no cable.
+    """
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
         self.latency_us = 2000
-        self._down = False
+        self._down = self._unplugged = False
         self.board_is_on = False  # and its stack answers for connections that it does not know
         self._held: deque[Callable[[], None]] = deque()
         self._last_us = [0, 0]  # arrival of the last segment, by direction: nothing overtakes
@@ -52,12 +55,20 @@ class Path:
     @property
     def down(self) -> bool:
         """True while nothing passes, in neither direction."""
-        return self._down
+        return self._down or self._unplugged
 
     @down.setter
     def down(self, down: bool) -> None:
-        self._down = down
-        if not down:
+        self._set(down, self._unplugged)
+
+    def unplug(self, unplugged: bool) -> None:
+        """Take the board off the network, or put it back."""
+        self._set(self._down, unplugged)
+
+    def _set(self, down: bool, unplugged: bool) -> None:
+        was = self.down
+        self._down, self._unplugged = down, unplugged
+        if was and not self.down:
             held, self._held = self._held, deque()
             at_us = self._timeline.now + RETRANSMIT_US
             for deliver in held:
@@ -72,15 +83,15 @@ class Path:
 
     def datagram(self, deliver: Callable[[], None]) -> None:
         """Call `deliver()` when the datagram arrives; it is lost if the path is down then or now."""
-        if not self._down:
-            self._timeline.after(self.latency_us, lambda: None if self._down else deliver())
+        if not self.down:
+            self._timeline.after(self.latency_us, lambda: None if self.down else deliver())
 
     def retry(self, after_us: int, function: Callable[[], None]) -> None:
         """Call `function()` after `after_us`: the sender tries again."""
         self._timeline.after(after_us, function)
 
     def _arrive(self, deliver: Callable[[], None]) -> None:
-        if self._down:
+        if self.down:
             self._held.append(deliver)
         else:
             deliver()
@@ -344,6 +355,10 @@ class Stack:
         self._connections = [None] * ops.SOCKETS
         self._path.board_is_on = False
         self.ready = 0
+
+    def unplug(self, unplugged: bool) -> None:
+        """Take the board off the network, or put it back."""
+        self._path.unplug(unplugged)
 
     def update(self, handle: int) -> None:
         """Look again what can be read and written at a socket."""

@@ -41,10 +41,12 @@ BUDGETS = (
     Budget(3050, True, ("lane",)),
     Budget(3200, True, ("presence",)),
     Budget(600, False, ("replay",)),
-    Budget(1400, True, ("clock", "rtcmem")),
+    Budget(1550, True, ("clock", "rtcmem")),
     Budget(800, True, ("health",)),
-    Budget(1850, True, ("wiring",)),
-    Budget(700, False, ("battery_rtc",)),
+    Budget(850, True, ("hardware",)),
+    Budget(1400, False, ("wiring",)),
+    Budget(600, False, ("flash",)),
+    Budget(850, False, ("battery_rtc",)),
     Budget(700, False, ("drivers/ds3231",)),
     Budget(8200, True, ("app", "gate", "repeats")),
     Budget(2450, False, ("boot",)),
@@ -63,7 +65,10 @@ BUDGETS = (
     Budget(4400, NETWORK, ("mqtt", "link")),
     Budget(1800, False, ("dial", "mqtt_connect")),
     Budget(1600, False, ("sntp",)),
-    Budget(4300, False, ("config",)),
+    Budget(950, False, ("interface",)),
+    Budget(850, NETWORK, ("drivers/wifi",)),
+    Budget(450, False, ("drivers/ethernet",)),  # instead of Wi-Fi
+    Budget(4800, False, ("config",)),
     Budget(5000, False, ("messages",)),
 )
 

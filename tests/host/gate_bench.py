@@ -74,12 +74,14 @@ def running(runtime: str, *, settings: dict[str, Any] | None = None, **arguments
         yield bench
 
 
-def changed_firmware(folder: pathlib.Path, file: str, change: Callable[[str], str]) -> pathlib.Path:
-    """Return a copy of the firmware below `folder` in which `change` was applied to `file`; it must
-    change.
+def changed_firmware(
+    folder: pathlib.Path, file: str, change: Callable[[str], str], of: pathlib.Path | None = None
+) -> pathlib.Path:
+    """Return a copy of the firmware (or of the folder `of`) below `folder` in which `change` was applied to
+    `file`; it must change.
     """
     copy = folder / "firmware"
-    shutil.copytree(ROOT / "firmware", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(of or ROOT / "firmware", copy, ignore=shutil.ignore_patterns("__pycache__"))
     source = (copy / file).read_text(encoding="utf-8")
     changed = change(source)
     assert changed != source, f"{file}: nothing changed, so the test would prove nothing"

@@ -104,11 +104,14 @@ def linked(
     *,
     network: dict[str, Any] | None = None,
     charges: Charges = TYPICAL,
+    keys: dict[str, bytes] | None = None,
+    **of_gate: Any,
 ) -> Iterator[LinkBench]:
-    """Yield a bench whose gate is just switched on, with a broker that listens."""
-    firmware = changed_firmware(folder, "sync.py", lambda source: SESSION)
+    """Yield a bench whose gate is just switched on, with a broker that listens. `keys`: more of its NVS."""
+    firmware = changed_firmware(folder, "sync.py", lambda source: SESSION, of_gate.pop("firmware", None))
     settings = {**gate_bench.SETTINGS, "network": {**NETWORK, **(network or {})}}
     provisioned = stage.provisioned("A", settings, gate_bench.the_list())
+    provisioned = {**provisioned, **of_gate, "keys": {**provisioned["keys"], **(keys or {})}}
     with World(START, runtime=runtime, charges=charges) as world:
         world.network.names["broker.office"] = ADDRESS
         broker = Broker(world.timeline, world.network)

@@ -140,7 +140,7 @@ def test_board_py_has_every_constant_and_nothing_else():
     constants: dict = {}
     exec(definition.render_board_py(definition.load("esp32_devkitc")), constants)  # noqa: S102
     del constants["__builtins__"], constants["__doc__"]
-    expected = {"NAME", "SPI_ID", "SPI_BAUD", "SENSOR_ACTIVE", *definition.PINS}
+    expected = {"NAME", "SPI_ID", "SPI_BAUD", "SENSOR_ACTIVE", "ETHERNET", *definition.PINS}
     assert set(constants) == expected
     assert constants["NAME"] == "esp32_devkitc"
     assert constants["READER_IN_IRQ"] is None
@@ -175,3 +175,60 @@ def test_partitions_csv_has_the_columns_of_the_esp_idf():
     rows = [row for row in csv.reader(text.splitlines(), skipinitialspace=True) if not row[0].startswith("#")]
     assert rows[2] == ["factory", "app", "factory", "0x10000", "0x1F0000", ""]
     assert all(len(row) == 6 for row in rows)
+
+
+# A board without the devices that would stand in Ethernet's way: the pins of the readers and relays moved.
+W5500 = """
+[ethernet]
+chip = "w5500"
+sck = 12
+mosi = 15
+miso = 2
+cs = 0
+int = 38
+"""
+
+
+def test_a_w5500_has_a_bus_of_its_own():
+    found = definition.parse(GOOD + W5500, "x/board.toml")
+    assert found.ethernet == ("w5500", {"cs": 0, "int": 38, "phy_addr": 0, "spi": (1, 12, 15, 2)})
+    constants: dict = {}
+    exec(definition.render_board_py(found), constants)  # noqa: S102
+    assert constants["ETHERNET"] == found.ethernet
+    assert definition.load("esp32_devkitc").ethernet is None
+
+
+def rmii(*others: definition.Pin, **changed: int) -> tuple:
+    # There are not enough pins for a whole gate beside it, so that its part of the rules is asked directly.
+    table = {"chip": "lan8720", "mdc": 23, "mdio": 18, "power": 12, "ref_clk": 17} | changed
+    return definition._ethernet(definition._Reader("x", table, "ethernet"), others, False, 2)
+
+
+def test_a_lan8720_takes_the_processors_pins():
+    wires = {"mdc": 23, "mdio": 18, "ref_clk": 17, "power": 12, "phy_addr": 0, "ref_clk_mode": 3}
+    assert rmii() == ("lan8720", wires)
+    for number in (19, 21, 22, 25, 26, 27):
+        with pytest.raises(definition.BoardError, match="ethernet.chip: GPIO %d belongs to" % number):
+            rmii(definition.Pin("BUZZER", number, ""))
+    with pytest.raises(definition.BoardError, match="ethernet.mdc: GPIO 25 is already the processor"):
+        rmii(mdc=25)
+    with pytest.raises(definition.BoardError, match="ethernet.ref_clk: the clock leaves the chip by GPIO 16"):
+        rmii(ref_clk=4)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "expected"),
+    [
+        ('"w5500"', '"enc28j60"', "ethernet.chip: must be 'lan8720' or 'w5500', not 'enc28j60'"),
+        ("sck = 12", "sck = 18", "ethernet.sck: GPIO 18 is already SPI_SCK"),
+        ("mosi = 15", "mosi = 12", "ethernet.mosi: GPIO 12 is already ethernet.sck"),
+        ("cs = 0", "cs = 37", "ethernet.cs: GPIO 37 can only be an input"),
+        ("cs = 0\n", "", "ethernet.cs: is missing"),
+        ("cs = 0", "cs = 6", "ethernet.cs: GPIO 6 belongs to the flash chip"),
+        ("cs = 0", "cs = 0\nphy_addr = 32", "ethernet.phy_addr: must be"),
+        ("cs = 0", "cs = 0\nled = 1", "ethernet.led: is not a field"),
+    ],
+)
+def test_a_wrong_ethernet_is_refused_by_field(pattern, replacement, expected):
+    assert W5500.count(pattern) == 1
+    assert expected in error_of(GOOD + W5500.replace(pattern, replacement))

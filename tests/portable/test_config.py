@@ -360,7 +360,7 @@ def test_a_gate_stands_alone_unless_a_broker_is_named():
 def test_the_defaults_of_the_network():
     n = network()
     assert (n.broker, n.port, n.tls, n.keepalive_s) == ("office.example-1.go.id", 8883, "psk", 10)
-    assert n.sntp is None
+    assert n.sntp is None and n.wifi is None and n.ethernet is False
 
 
 def test_the_port_follows_the_kind_of_tls_unless_it_is_given():
@@ -388,9 +388,30 @@ def test_settings_of_the_network_have_their_limits():
     assert wrong_network(user="x") == "network.user: unknown key"
 
 
+def test_an_access_point_has_a_name_and_its_password_a_place_in_nvs():
+    wifi = network(wifi={"ssid": "Imigrasi Soekarno"}).wifi
+    assert (wifi.ssid, wifi.password_key) == ("Imigrasi Soekarno", "wifi_password")
+    assert network(wifi={"ssid": "x", "password_key": "wifi-2"}).wifi.password_key == "wifi-2"
+    assert network(wifi={"ssid": "\u00e9" * 16}).wifi.ssid == "\u00e9" * 16
+    for bad in ("", "s" * 33, "\u00e9" * 17, 5, None):
+        assert wrong_network(wifi={"ssid": bad}) == "network.wifi.ssid: must be a text of 1 to 32 bytes"
+    assert wrong_network(wifi={}) == "network.wifi.ssid: is missing"
+    assert wrong_network(wifi="x") == "network.wifi: must be an object"
+    assert wrong_network(wifi={"ssid": "x", "password": "secret"}) == "network.wifi.password: unknown key"
+    long = wrong_network(wifi={"ssid": "x", "password_key": "k" * 16})
+    assert long == "network.wifi.password_key: must be a name of 1 to 15 characters"
+
+
+def test_a_gate_has_one_way_into_the_network():
+    assert network(ethernet=True).ethernet
+    assert wrong_network(ethernet="lan8720") == "network.ethernet: must be true or false"
+    both = wrong_network(wifi={"ssid": "x"}, ethernet=True)
+    assert both == "network.ethernet: must be false beside wifi"
+
+
 # Of several errors the first is told, in the order in which docs/rules.md lists the keys.
 
-NETWORK_ORDER = ("broker", "port", "tls", "keepalive_s", "sntp")
+NETWORK_ORDER = ("broker", "port", "tls", "keepalive_s", "sntp", "wifi", "ethernet")
 SITE_ORDER = (
     "site gate board gates utc_offset_min min_tier occupancy_max opening_hours presence_reset repeat_s "
     "companion_after_s companions_max passage_s tailgate_s pulse_ms passage_sensor rtc poll_ms positions_max "

@@ -72,6 +72,16 @@ PARTITIONS = {
 }
 
 
+# Ethernet chips that the firmware can drive: which pins they need, which they may have, and which pins of the
+# processor they take without being asked. MicroPython's quick reference for the ESP32, "Networking".
+ETHERNET = {
+    # RMII: six pins are fixed in the ESP32 (DS "Ethernet MAC"), the clock leaves by 16 or 17 (HDG).
+    "lan8720": (("mdc", "mdio", "ref_clk"), ("power",), (19, 21, 22, 25, 26, 27)),
+    # A bus of its own: the chip's driver works between two frames for a reader.
+    "w5500": (("sck", "mosi", "miso", "cs", "int"), (), ()),
+}
+
+
 class BoardError(Exception):
     """A board.toml that would not work; the text is "FILE: FIELD: what is wrong"."""
 
@@ -111,6 +121,7 @@ class Definition:
     pins: tuple[Pin, ...]
     partitions: tuple[Partition, ...]
     warnings: tuple[str, ...]
+    ethernet: tuple[str, dict[str, Any]] | None = None  # chip, and what `network.LAN` wants to know
 
     @property
     def flash_size(self) -> int:
@@ -208,10 +219,22 @@ def parse(text: str, file: str) -> Definition:
     sensor_active = levels.take("sensor_active", int, (0, 1))
     levels.done()
     pins, warnings = _pins(root.table("pins"), psram)
+    ethernet = _ethernet(root.table("ethernet"), pins, psram, spi_id) if root.has("ethernet") else None
     partitions = _partitions(root, flash_mb)
     root.done()
     return Definition(
-        name, title, chip, flash_mb, psram, spi_id, spi_baud, sensor_active, pins, partitions, warnings
+        name,
+        title,
+        chip,
+        flash_mb,
+        psram,
+        spi_id,
+        spi_baud,
+        sensor_active,
+        pins,
+        partitions,
+        warnings,
+        ethernet,
     )
 
 
@@ -234,6 +257,39 @@ def _pins(table: _Reader, psram: bool) -> tuple[tuple[Pin, ...], tuple[str, ...]
         pins[pin.gpio] = pin
     table.done()
     return tuple(pins.values()), tuple(warnings)
+
+
+def _ethernet(
+    table: _Reader, others: tuple[Pin, ...], psram: bool, spi_id: int
+) -> tuple[str, dict[str, Any]]:
+    """Return the chip and its wires, as the firmware's interface.py takes them."""
+    chip = table.take("chip", str, tuple(ETHERNET))
+    needed, optional, fixed = ETHERNET[chip]
+    used = {pin.gpio: pin.name for pin in others} | dict.fromkeys(fixed, "the processor's Ethernet")
+    for pin in others:
+        if pin.gpio in fixed:
+            table.fail("chip", "GPIO %d belongs to %s, and is %s" % (pin.gpio, used[pin.gpio], pin.name))
+    wires: dict[str, Any] = {}
+    for name in (*needed, *optional):
+        if name in optional and not table.has(name):
+            continue
+        gpio = table.take(name, int)
+        fault = _pin_fault(gpio, "in" if name in ("miso", "int") else "out", False, psram)
+        if gpio in used:
+            fault = "GPIO %d is already %s" % (gpio, used[gpio])
+        if name == "ref_clk" and gpio not in (16, 17):
+            fault = "the clock leaves the chip by GPIO 16 or 17, not %d" % gpio
+        if fault:
+            table.fail(name, fault)
+        used[gpio] = "ethernet." + name
+        wires[name] = gpio
+    wires["phy_addr"] = table.take("phy_addr", int, tuple(range(32))) if table.has("phy_addr") else 0
+    if chip == "lan8720":
+        wires["ref_clk_mode"] = 3  # machine.Pin.OUT: the processor drives the clock
+    else:
+        wires["spi"] = (3 - spi_id, *(wires.pop(name) for name in ("sck", "mosi", "miso")))
+    table.done()
+    return chip, wires
 
 
 def _pin_fault(gpio: int, direction: str, pull_up: bool, psram: bool) -> str | None:
@@ -307,7 +363,7 @@ def render_board_py(definition: Definition) -> str:
     lines += ['NAME = "%s"' % definition.name]
     lines += ["SPI_ID = %d" % definition.spi_id, "SPI_BAUD = %d" % definition.spi_baud]
     lines += ["%s = %s" % (name, gpios.get(name)) for name in PINS]
-    lines += ["SENSOR_ACTIVE = %d" % definition.sensor_active]
+    lines += ["SENSOR_ACTIVE = %d" % definition.sensor_active, "ETHERNET = %r" % (definition.ethernet,)]
     return "\n".join(lines) + "\n"
 
 
@@ -332,7 +388,7 @@ def render_board_pyi() -> str:
     lines = ["# Made by `python -m tools.board.definition`: what every board.py has.", ""]
     lines += ["NAME: str", "SPI_ID: int", "SPI_BAUD: int"]
     lines += ["%s: %s" % (name, "int | None" if name in OPTIONAL else "int") for name in PINS]
-    lines += ["SENSOR_ACTIVE: int"]
+    lines += ["SENSOR_ACTIVE: int", "ETHERNET: tuple[str, dict] | None"]
     return "\n".join(lines) + "\n"
 
 

@@ -118,5 +118,7 @@ class NVS:
         if not answer:
             raise OSError(-0x1102)
         value = memoryview(answer)[1:]
+        if len(value) > len(buffer):
+            raise OSError(-0x110C)
         buffer[: len(value)] = value
         return len(value)
