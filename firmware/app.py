@@ -1,6 +1,7 @@
 """The one asyncio application: the tasks that poll readers, inputs and timers, each supervised.
 
-Owns what runs when; what it means is gate.py's affair. Tasks never wait for each other.
+Owns what runs when; what it means is gate.py's affair, and boot.py starts it. Tasks never wait for each
+other.
 """
 
 import asyncio
@@ -25,44 +26,41 @@ _PIECE_MS = const(10)  # between two pieces of work: all other tasks get their t
 _PIECES = const(100)  # of work, then housekeeping
 
 
-class App:
-    """The application of a gate; `run` never returns."""
+TYPE_CHECKING = const(False)
+if TYPE_CHECKING:
+    from typing import Any
 
-    def __init__(self, hardware):
-        self._hardware = hardware
+
+class App:
+    """The application of the gate on `board`, a module of constants; `run` never returns."""
+
+    if TYPE_CHECKING:
+        _hardware: Any
+
+    def __init__(self, board):
+        from .wiring import connect
+
+        release("wiring")
+        self._hardware = hardware = connect(board)
         self._gate = Gate(hardware)
         self._supervisor = Supervisor(hardware.make_watchdog, self._on_fault)
         self._link = None  # why the gate is not connected, "" if it is; None without a broker in the config
 
     async def run(self) -> None:
         """Boot, start every task, and watch over them."""
-        from .boot import boot
-
         for _ in range(_SETTLE_POLLS):
             self._poll_inputs()
             await asyncio.sleep_ms(_IO_MS)
-        boot(self._gate)
-        release("boot")
-        network = self._gate.site.network
-        if network and not self._gate.fault:
-            self._start_link(network.sntp)
+        self._start()
         gc.threshold(-1)  # from here on the heap is tidied in quiet moments, and else only when it is full
         gc.collect()
-        self._supervisor.add("inputs", self._watch_inputs)
-        self._supervisor.add("reader in", lambda beat: self._read(0, beat))
-        self._supervisor.add("reader out", lambda beat: self._read(1, beat))
-        self._supervisor.add("housekeeping", self._keep_house)
         await self._supervisor.watch()
 
-    def _start_link(self, time_server):
-        """Keep the gate connected to its office. Loaded only where the config names a broker."""
-        from .link import Link
+    def _start(self):
+        from .boot import start
 
-        self._supervisor.add("link", Link(self._gate, self.status, self._on_link).run)
-        if time_server:
-            from .sntp import Client
-
-            self._supervisor.add("sntp", Client(self._gate).run)
+        release("boot")
+        start(self)
 
     def _on_link(self, text):
         self._link = text
@@ -78,7 +76,7 @@ class App:
         """Leave the board to a technician at the keyboard."""
         self._supervisor.let_go()
 
-    async def _read(self, reader, beat):
+    async def _read(self, beat, reader):
         """Poll one reader for ever, at a steady pace; a dead chip ends it, the restart resets it."""
         scanner, chip = self._hardware.readers[reader], self._hardware.chips[reader]
         beat()  # a chip that stays dead is tried for ever, and resets no board

@@ -18,7 +18,7 @@ from .errors import BusError
 
 TYPE_CHECKING = const(False)
 if TYPE_CHECKING:
-    from .wiring import Hardware
+    from .hardware import Hardware
 
 
 def fit(hardware: "Hardware") -> "BatteryRTC":

@@ -15,6 +15,25 @@ from .presence import Presence
 from .repeats import Repeats
 
 
+def start(app) -> None:
+    """Bring the gate of `app` (app.App) into service and start its tasks, a link if the config has one."""
+    gate, add = app._gate, app._supervisor.add
+    boot(gate)
+    network = gate.site.network
+    if network and not gate.fault:
+        from .link import Link
+
+        add("link", Link(gate, app.status, app._on_link).run)
+        if network.sntp:
+            from .sntp import Client
+
+            add("sntp", Client(gate).run)
+    add("inputs", app._watch_inputs)
+    add("reader in", app._read, 0)
+    add("reader out", app._read, 1)
+    add("housekeeping", app._keep_house)
+
+
 def boot(gate) -> None:
     """Bring `gate` (gate.Gate) into service, or into `fault` with the reason named. Raise nothing."""
     hardware = gate.hardware

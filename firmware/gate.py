@@ -22,19 +22,19 @@ TYPE_CHECKING = const(False)
 if TYPE_CHECKING:
     from .allowlist import Allowlist
     from .config import Site
+    from .hardware import Hardware
     from .journal import Journal
     from .lane import State
     from .presence import Presence
     from .proofs import Proofs
     from .repeats import Repeats
-    from .wiring import Hardware
 
 _STALE_S = const(7200)  # a list that expires sooner raises `list_stale`
 _RANDOM_UID = const(0x08)  # first byte of a 4-byte random number, ISO/IEC 14443-3 6.5.4
 
 
 class Gate:
-    """One gate over its hardware (wiring.Hardware). Reader and lane directions: 0 in, 1 out."""
+    """One gate over its hardware (hardware.Hardware). Reader and lane directions: 0 in, 1 out."""
 
     if TYPE_CHECKING:  # what boot.boot makes
         site: Site

@@ -26,21 +26,21 @@ class Supervisor:
         self._tasks = []
         self.restarts = 0
 
-    def add(self, name: str, run) -> None:
-        """Start `run(beat)` as a task; it must call `beat()` at least every 2 s and never return."""
+    def add(self, name: str, run, *arguments) -> None:
+        """Start `run(beat, *arguments)` as a task; it calls `beat()` every 2 s at least and never returns."""
         index = len(self._beats)
         self._beats.append(False)
 
         def beat():
             self._beats[index] = True
 
-        self._tasks.append(asyncio.create_task(self._supervise(name, run, beat)))
+        self._tasks.append(asyncio.create_task(self._supervise(name, run, beat, arguments)))
 
-    async def _supervise(self, name, run, beat):
+    async def _supervise(self, name, run, beat, arguments):
         delay_ms = _FIRST_DELAY_MS
         while True:
             try:
-                await run(beat)
+                await run(beat, *arguments)
                 raise RuntimeError("task ended")
             except Exception as error:  # noqa: BLE001 - whatever it is, the task starts again
                 self.restarts += 1

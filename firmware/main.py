@@ -11,10 +11,9 @@ for _number in (board.RELAY_IN, board.RELAY_OUT):  # before anything that could 
 
 gc.threshold(8192)  # else loading fills the heap once before it is tidied, and what stays lies scattered
 
-from firmware import wiring
 from firmware.app import App
 
-gate = App(wiring.connect(board))
+gate = App(board)
 try:
     asyncio.run(gate.run())
 except KeyboardInterrupt:

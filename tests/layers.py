@@ -98,10 +98,11 @@ FIRMWARE = {
     ("sntp",): (("errors", "orders"), (*_HARD, "_thread")),
     ("battery_rtc",): (("errors", "rtcmem", "drivers.ds3231"), _HARD),
     ("proofs",): ((*_SERVICES, "cards.proof", "keywrap"), _BASIC),
-    ("gate", "boot"): ((*_STORES, "proofs"), _SOFT),
+    ("boot",): ((*_STORES, "journal_open", "link", "sntp"), _SOFT),
+    ("gate",): ((*_STORES, "proofs"), _SOFT),
     ("orders",): (_SERVICES, ()),
-    ("app",): ((*_STORES, "gate", "boot", "health", "link", "sntp", "wiring", "drivers.*", "cards.*"), _HARD),
-    ("main",): (("app", "wiring"), (*_HARD, "board")),
+    ("app",): ((*_STORES, "gate", "boot", "health", "wiring", "drivers.*", "cards.*"), _HARD),
+    ("main",): (("app",), (*_HARD, "board")),
 }
 
 # --- the host ----------------------------------------------------------------------------------------------
