@@ -1,6 +1,8 @@
-"""`pinter office`: cards, visits, lists and events. Owns options and words; tools.office does the work."""
+"""`pinter office`: the group, and `export`. Its other commands are in the modules that it collects.
 
-import re
+Owns options and words; tools.office does the work.
+"""
+
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -10,27 +12,16 @@ import click
 from firmware import records
 from firmware.crypto import card_key
 from firmware.errors import BundleError
-from tools.office import bundle, cardkeys, keys, pool, visits
+from tools.cli import office_books, office_desk, office_events
+from tools.cli.office_common import Refusal, name_of, office_option, opened
+from tools.office import books, bundle, cardkeys, keys, pool, visits
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,12}")
 _DEFAULT_KEYS = Path("keys")
-
-
-class _Refusal(click.ClickException):
-    """An expected error: one line, exit code 2."""
-
-    exit_code = 2
 
 
 @click.group()
 def group() -> None:
     """Keep cards and visits, publish lists, read events."""
-
-
-def _name(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise click.BadParameter("1 to 12 letters, digits, '_', '.' or '-'")
-    return value
 
 
 def _classes(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, int]:
@@ -49,15 +40,14 @@ def _classes(context: click.Context, parameter: click.Parameter, value: tuple[st
 @click.option(
     "--csv",
     "csv_path",
-    required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Visits: uid, class, from, until, party.",
+    help="Visits: uid, class, from, until, party [default: what is in the books].",
 )
-@click.option("--gate", required=True, callback=_name, help="Name of the gate that the list is for.")
+@click.option("--gate", required=True, callback=name_of, help="Name of the gate that the list is for.")
 @click.option(
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Bundle to write."
 )
-@click.option("--site", default="SITE", show_default=True, callback=_name, help="Name of the site.")
+@click.option("--site", default="SITE", show_default=True, callback=name_of, help="Name of the site.")
 @click.option(
     "--expires-h", default=24, show_default=True, type=click.IntRange(1, 24 * 366), help="Life in hours."
 )
@@ -78,8 +68,12 @@ def _classes(context: click.Context, parameter: click.Parameter, value: tuple[st
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Cards that prove themselves: the list gets the keys of those that it names.",
 )
+@office_option
+@click.pass_context
 def export(
-    csv_path: Path,
+    context: click.Context,
+    office_path: Path,
+    csv_path: Path | None,
     gate: str,
     out: Path,
     site: str,
@@ -90,7 +84,16 @@ def export(
     keys_path: Path | None,
     pool_path: Path | None,
 ) -> None:
-    """Make the signed list of one gate from a file of visits."""
+    """Make the signed list of one gate, from the books or from a file of visits.
+
+    From the books it gets a new life under the next number, the same at all gates; site, times, classes,
+    keys and pool are the office's.
+    """
+    if csv_path is None:
+        _refuse_given(context, ("site", "seq", "utc_offset_min", "classes", "keys_path", "pool_path"))
+        _export_books(office_path, gate, out, expires_h)
+        return
+    _refuse_given(context, ("office_path",))
     try:
         listed = visits.read(csv_path, classes, utc_offset_min)
         pooled = pool.read(pool_path, utc_offset_min) if pool_path else {}
@@ -128,14 +131,40 @@ def export(
             click.echo(fault, err=True)
         raise click.exceptions.Exit(2) from error
     except keys.KeyFileError as error:
-        raise _Refusal(str(error)) from error
+        raise Refusal(str(error)) from error
     except OSError as error:
-        raise _Refusal(f"{error.filename or csv_path}: {error.strerror}") from error
+        raise Refusal(f"{error.filename or csv_path}: {error.strerror}") from error
     until = datetime.fromtimestamp(expires, timezone(timedelta(minutes=utc_offset_min)))
     with_keys = f", {len(secrets)} with keys" if pool_path else ""
     click.echo(
         f"{out}: list {seq} for gate {gate}, {len(listed)} cards{with_keys}, expires {until:%Y-%m-%d %H:%M}"
     )
+
+
+def _refuse_given(context: click.Context, names: tuple[str, ...]) -> None:
+    """Refuse options on the command line that say nothing where the list comes from."""
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and given == click.core.ParameterSource.COMMANDLINE:
+            source = "the books: give --csv" if "office_path" not in names else "a file"
+            raise click.UsageError(f"{parameter.opts[0]} says nothing of a list from {source}")
+
+
+def _export_books(office_path: Path, gate: str, out: Path, expires_h: int) -> None:
+    now = time.time()
+    with opened(office_path) as office:
+        listed = books.Books(office.folder, office.engine, now)
+        if gate not in listed.gates():
+            raise Refusal(f"there is no gate {gate}: pinter office gate add")
+        if not listed.list_seq():
+            raise Refusal("no card was ever issued: there is no list")
+        _next_seq(out, office.folder.site, gate)
+        listed.renew(now, expires_h * 3600)
+        _write(out, listed.snapshot(gate))
+        click.echo(
+            f"{out}: list {listed.list_seq()} for gate {gate}, {len(listed.credentials)} cards, "
+            f"expires {office.clock(listed.expires)}"
+        )
 
 
 def _check_proofs(
@@ -162,9 +191,9 @@ def _next_seq(out: Path, site: str, gate: str) -> int:
     except FileNotFoundError:
         return 1
     except BundleError as error:
-        raise _Refusal(f"{out} exists and is no list bundle: it stays as it is") from error
+        raise Refusal(f"{out} exists and is no list bundle: it stays as it is") from error
     if (header.site, header.gate) != (site, gate):
-        raise _Refusal(f"{out} is the list of gate {header.gate} at {header.site}: it stays as it is")
+        raise Refusal(f"{out} is the list of gate {header.gate} at {header.site}: it stays as it is")
     return header.seq_to + 1
 
 
@@ -172,4 +201,9 @@ def _write(out: Path, data: bytes) -> None:
     try:
         bundle.write(out, data)
     except OSError as error:
-        raise _Refusal(f"{out}: {error.strerror}") from error
+        raise Refusal(f"{out}: {error.strerror}") from error
+
+
+for _commands in (office_books.COMMANDS, office_desk.COMMANDS, office_events.COMMANDS):
+    for _command in _commands:
+        group.add_command(_command)

@@ -128,6 +128,7 @@ def _differences(session: Session, told: Images) -> list[str]:
             if act is None:
                 faults.append(f"{table.__tablename__} {name}: no act made this row")
             elif act != says:
+                act = act if isinstance(act, dict) else {}
                 columns = sorted(column for column in says if says[column] != act.get(column))
                 faults.append(
                     f"{table.__tablename__} {name}: no act made it so: "
@@ -139,10 +140,10 @@ def _differences(session: Session, told: Images) -> list[str]:
 
 def _rows_of(details: str) -> Images:
     try:
-        rows = json.loads(details).get("rows", {})
-    except (ValueError, AttributeError):
+        rows = json.loads(details)["rows"]
+        return {table: dict(images) for table, images in rows.items()}
+    except (ValueError, TypeError, KeyError, AttributeError):
         return {}  # a changed row: its MAC has told
-    return rows if isinstance(rows, dict) else {}
 
 
 def _key_of(row: Base) -> str:

@@ -67,10 +67,14 @@ class Books(MemoryOffice):
         self._last_move = 0
         self._time = int(now_s)  # of alarms
         self._kept: list[models.Alarm] | None = None  # alarms for the transaction under way
-        self._generations: dict[str, int] = {}
+        self._key_ids: dict[str, str] = {}
         reset = last_reset(folder.presence_reset, folder.utc_offset_min, int(now_s))
         self._since = 0 if reset is None else reset
         self.refresh(now_s)
+
+    def gates(self) -> list[str]:
+        """Return the names of the gates."""
+        return list(self._gates)
 
     def refresh(self, now_s: float) -> bool:
         """Take in what others have written since; return whether there was anything."""
@@ -81,7 +85,7 @@ class Books(MemoryOffice):
             if at == self._read_at:
                 return False
             for gate in db.scalars(select(models.Gate).order_by(models.Gate.number)):
-                if self._generations.get(gate.name) != gate.generation:
+                if self._key_ids.get(gate.name) != gate.key_id:
                     self._load_gate(db, gate)
             self._load_list(db, state)
             self._load_movements(db)
@@ -91,13 +95,13 @@ class Books(MemoryOffice):
 
     def _load_gate(self, db: Session, gate: models.Gate) -> None:
         MemoryOffice.add_gate(self, gate.name, self._folder.gate_key(gate.name, gate.key_id))
-        self._generations[gate.name] = gate.generation
+        self._key_ids[gate.name] = gate.key_id
         of = self._gates[gate.name]
         of.number, of.confirmed = gate.number, gate.confirmed
         of.staged, of.unsure = (self._moves(db, gate.name, kind) for kind in (STAGED, UNSURE))
         for journal in db.scalars(
             select(models.Journal).where(
-                models.Journal.gate == gate.name, models.Journal.generation == gate.generation
+                models.Journal.gate == gate.name, models.Journal.key_id == gate.key_id
             )
         ):
             of.journals[journal.journal_id] = self._copy(db, journal, of.key)
@@ -238,7 +242,7 @@ class Books(MemoryOffice):
                 self._back(copy, gate)
                 with writing(self._engine) as (db, _):
                     row = models.Journal(gate=gate, journal_id=journal_id, acknowledged=copy.acknowledged)
-                    row.generation = self._generations[gate]
+                    row.key_id = self._key_ids[gate]
                     db.add_all([row, *kept])
         return of.journals[journal_id]
 
@@ -324,7 +328,7 @@ class Books(MemoryOffice):
             yield self._kept
         except BaseException:
             self._gates[gate].journals.clear()
-            self._generations.pop(gate, None)
+            self._key_ids.pop(gate, None)
             self._read_at = ()
             raise
         finally:

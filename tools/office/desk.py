@@ -66,11 +66,15 @@ class DeskError(Exception):
     """The act is refused and nothing changed; the text is one line for the desk."""
 
 
+class InputError(DeskError):
+    """What was given makes no sense in these books, whatever their state."""
+
+
 class _Undo(Exception):
     """Ends a dry run."""
 
 
-class BookingsError(DeskError):
+class BookingsError(InputError):
     """Bookings cannot be taken over; `faults` holds one line for each: FILE:LINE:COLUMN: text."""
 
     def __init__(self, faults: Sequence[str]) -> None:
@@ -152,7 +156,7 @@ class _Act:
         """Return the card with this UID (hex, upper case), or refuse."""
         card = self.session.get(Card, uid)
         if card is None:
-            raise DeskError(f"card {uid} is not in the pool: pinter office card add")
+            raise InputError(f"card {uid} is not in the pool: pinter office card add")
         return card
 
     def live_visit(self, card: Card) -> Visit | None:
@@ -214,7 +218,7 @@ class Desk:
             for new in cards:
                 uid = new.uid.hex().upper()
                 if new.tier != records.TIERS[0] and not 1 <= new.key_version <= 255:
-                    raise DeskError(f"card {uid} of tier {new.tier} needs the version of its keys, 1 to 255")
+                    raise InputError(f"card {uid} of tier {new.tier} needs the version of its keys, 1 to 255")
                 card = act.session.get(Card, uid)
                 if card is None:
                     card = Card(uid=uid, key=card_key(site_key, new.uid), state=FREE, blocked=False)
@@ -258,7 +262,7 @@ class Desk:
             if booking is not None:
                 booked = self._booked(act, booking)
                 if cls not in (None, booked.cls) or begin is not None or until is not None:
-                    raise DeskError(f"booking {booking} says class and window: give neither")
+                    raise InputError(f"booking {booking} says class and window: give neither")
                 cls, begin, until, slow = booked.cls, booked.begin, booked.until, slow or booked.slow
             rule = self._rule(cls)
             host = self._host(act, rule, companion_of)
@@ -283,7 +287,7 @@ class Desk:
                 outcome.deposit = self._take_deposit(act, visit, identity, document, place)
                 outcome.alarms += self._companion_elsewhere(act, visit, identity)
             elif identity or document or place:
-                raise DeskError(f"class {rule.name} leaves no deposit: only companions do")
+                raise InputError(f"class {rule.name} leaves no deposit: only companions do")
             act.relist(card, visit)
             act.move(card, UNKNOWN)
             return outcome
@@ -334,8 +338,7 @@ class Desk:
             return Outcome("revoke", card, visit, act.number_of(visit))
 
     def restore(self, uid: str) -> Outcome:
-        """Take a lost card that was found into the pool again; its record stays blocked until it is issued.
-        """
+        """Take a lost card that was found into the pool again; its record stays blocked until issued."""
         with self._act("restore") as act:
             card = act.card(uid)
             if card.state != LOST:
@@ -352,7 +355,7 @@ class Desk:
             if visit is None:
                 raise DeskError(f"card {uid} is in nobody's hands ({card.state}): it has no position")
             if where not in _DIRECTIONS:
-                raise DeskError(f"{where!r} is none of {', '.join(_DIRECTIONS)}")
+                raise InputError(f"{where!r} is none of {', '.join(_DIRECTIONS)}")
             party = act.number_of(visit)
             act.move(card, where, self._folder.classes[visit.cls].code if _DIRECTIONS[where] else 0, party)
             act.details["position"] = [uid, where]
@@ -363,7 +366,7 @@ class Desk:
         with self._act("deposit_close") as act:
             deposit = act.session.get(Deposit, number)
             if deposit is None:
-                raise DeskError(f"there is no deposit {number}")
+                raise InputError(f"there is no deposit {number}")
             if deposit.state == CLOSED:
                 raise DeskError(f"deposit {number} was given back already")
             visit = act.session.get(Visit, deposit.visit)
@@ -438,7 +441,7 @@ class Desk:
         with self._act("rotate_key") as act:
             gate = act.session.get(Gate, name)
             if gate is None:
-                raise DeskError(f"there is no gate {name}: pinter office gate add")
+                raise InputError(f"there is no gate {name}: pinter office gate add")
             self._folder.gate_key(name, gate.key_id)  # an unfinished rotation is finished first
             gate.key_id = key_id_of(self._folder.make_gate_key(name))
             gate.generation += 1
@@ -451,12 +454,12 @@ class Desk:
         """Order something of a gate; it is carried out once, within the hour."""
         with self._act("command") as act:
             if act.session.get(Gate, gate) is None:
-                raise DeskError(f"there is no gate {gate}: pinter office gate add")
+                raise InputError(f"there is no gate {gate}: pinter office gate add")
             if name not in COMMANDS:
-                raise DeskError(f"{name!r} is no command: {', '.join(COMMANDS)}")
+                raise InputError(f"{name!r} is no command: {', '.join(COMMANDS)}")
             if argument not in (COMMANDS[name] or ("",)):
                 choices = ", ".join(COMMANDS[name]) or "no further word"
-                raise DeskError(f"{name} is followed by {choices}")
+                raise InputError(f"{name} is followed by {choices}")
             # The nonce of the wire is twice the number in the books, whose 64 bits have a sign.
             act.state.nonce = max(act.state.nonce + 1, act.now << 31)
             row = Command(
@@ -524,7 +527,7 @@ class Desk:
     def _booked(self, act: _Act, code: str) -> Booking:
         booking = act.session.get(Booking, code)
         if booking is None:
-            raise DeskError(f"there is no booking {code}")
+            raise InputError(f"there is no booking {code}")
         if booking.state == CANCELLED:
             raise DeskError(f"booking {code} was cancelled")
         visit = act.session.scalars(
@@ -536,10 +539,10 @@ class Desk:
 
     def _rule(self, cls: str | None) -> ClassRule:
         if cls is None:
-            raise DeskError("give a booking or a class")
+            raise InputError("give a booking or a class")
         rule = self._folder.classes.get(cls)
         if rule is None:
-            raise DeskError(f"class {cls!r} is none of {', '.join(self._folder.classes)}")
+            raise InputError(f"class {cls!r} is none of {', '.join(self._folder.classes)}")
         return rule
 
     def _host(self, act: _Act, rule: ClassRule, companion_of: str | None) -> Visit | None:
@@ -549,7 +552,7 @@ class Desk:
                 raise DeskError(f"a {rule.name} card needs a principal: whose companion is it?")
             return None
         if not rule.needs_principal and not rule.is_principal:
-            raise DeskError(f"class {rule.name} belongs to no party")
+            raise InputError(f"class {rule.name} belongs to no party")
         host = act.live_visit(act.card(companion_of))
         if host is None:
             raise DeskError(f"card {companion_of} is in nobody's hands: there is no principal")
@@ -564,17 +567,17 @@ class Desk:
     ) -> tuple[int | None, int | None]:
         if rule.needs_principal and host is not None:
             if begin is not None or until is not None:
-                raise DeskError(f"a {rule.name} card has its principal's window: give none")
+                raise InputError(f"a {rule.name} card has its principal's window: give none")
             return host.begin, host.until
         if until is None:
             if begin is None and rule.exempt:
                 return None, None
-            raise DeskError(f"a visit of class {rule.name} has an end")
+            raise InputError(f"a visit of class {rule.name} has an end")
         begin = now // 60 * 60 if begin is None else begin
         if until <= begin:
-            raise DeskError("the window ends before it starts")
+            raise InputError("the window ends before it starts")
         if (until - begin) // 60 > records.LENGTH_MIN_MAX:
-            raise DeskError("the window is longer than 22 days")
+            raise InputError("the window is longer than 22 days")
         if until <= now:
             raise DeskError(f"the window is over since {self._clock(until)}")
         return begin, until
@@ -586,7 +589,7 @@ class Desk:
             raise DeskError(f"a {visit.cls} card needs an ID deposit: number and kind of the document")
         for words in (document, place or ""):
             if words and not _WORDS.fullmatch(words):
-                raise DeskError(f"{words!r}: kind and place of a deposit have at most 32 letters")
+                raise InputError(f"{words!r}: kind and place of a deposit have at most 32 letters")
         deposit = Deposit(
             visit=visit.id, document=document, place=place or "", state=HELD, opened=act.now, closed=None
         )
@@ -597,7 +600,7 @@ class Desk:
         """Note whose companion this is today; return what the desk must know if it was another party's."""
         number = re.sub(r"[\s.-]", "", identity or "").upper()
         if not _IDENTITY.fullmatch(number):
-            raise DeskError("an identity number has 4 to 32 letters and digits")
+            raise InputError("an identity number has 4 to 32 letters and digits")
         assert visit.party is not None
         day = self._day(act.now)
         hashed = hmac_sha256(self._folder.key("identity"), day.to_bytes(4, "big"), number.encode())
@@ -657,8 +660,7 @@ class Desk:
 
 
 def record_of(card: Card, visit: Visit, party: int, folder: Folder) -> records.Credential:
-    """Return the record of `card` on the list, as its latest visit (of the party with this number) makes it.
-    """
+    """Return the record of `card` on the list, as its latest visit, of the party with this number, has it."""
     begin = 0 if visit.begin is None else records.minutes(visit.begin)
     return records.Credential(
         card.key,

@@ -94,8 +94,7 @@ class Folder:
         return _make_key(fresh)
 
     def put_in_force(self, gate: str) -> None:
-        """Let the key from `make_gate_key` take the place of the one before, which is kept for its journals.
-        """
+        """Let the key from `make_gate_key` take the place of the one before, kept for its journals."""
         current = self.keys / f"gate-{gate}.key"
         try:
             if current.exists():
@@ -127,7 +126,8 @@ def create(
         text = text.replace('# database = "postgresql://pinter@localhost/pinter"', f"database = '{database}'")
     _parse(path, text)
     try:
-        (path / "keys").mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (path / "keys").mkdir(mode=0o700, exist_ok=True)
         for name in ("site", "audit", "identity"):
             if not (path / "keys" / f"{name}.key").exists():
                 _make_key(path / "keys" / f"{name}.key")

@@ -99,7 +99,12 @@ def telling() -> Iterator[None]:
 
 
 def create(engine: Engine, site: str) -> None:
-    """Make the books of `site` in a database that has none. Raises BooksError."""
+    """Make the books of `site` in a database that has none; a file is for this user only.
+
+    Raises BooksError.
+    """
+    if engine.dialect.name == "sqlite":
+        _touch(Path(engine.url.database or ""))
     with telling(), engine.connect() as connection:
         if MigrationContext.configure(connection).get_current_revision() is not None:
             raise BooksError("the database has books already: they stay as they are")
@@ -144,3 +149,10 @@ def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     return config
+
+
+def _touch(path: Path) -> None:
+    try:
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise BooksError(f"{path}: {error.strerror}") from error

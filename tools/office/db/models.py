@@ -198,7 +198,7 @@ class Journal(Base):
     __tablename__ = "journals"
     gate: Mapped[str] = mapped_column(ForeignKey("gates.name"), primary_key=True)
     journal_id: Mapped[bytes] = mapped_column(LargeBinary(4), primary_key=True)
-    generation: Mapped[int]
+    key_id: Mapped[str] = mapped_column(String(16))  # of the gate's key at that time
     acknowledged: Mapped[int] = mapped_column(BigInteger, default=0)
 
 

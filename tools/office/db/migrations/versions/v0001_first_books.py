@@ -176,7 +176,7 @@ def upgrade() -> None:
         "journals",
         sa.Column("gate", sa.String(length=12), nullable=False),
         sa.Column("journal_id", sa.LargeBinary(length=4), nullable=False),
-        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("key_id", sa.String(length=16), nullable=False),
         sa.Column("acknowledged", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["gate"], ["gates.name"], name=op.f("fk_journals_gate")),
         sa.PrimaryKeyConstraint("gate", "journal_id", name=op.f("pk_journals")),
