@@ -81,7 +81,7 @@ FIRMWARE = {
     ("crypto",): (("errors",), (*_BASIC, "hashlib")),
     ("cmac",): ((), (*_BASIC, "cryptolib")),
     ("keywrap",): (("errors", "crypto"), _BASIC),
-    ("drivers.*",): (("errors", "drivers.*"), (*_BASIC, "array", "time", "asyncio")),
+    ("drivers.*",): (("errors", "release", "drivers.*"), (*_BASIC, "array", "time", "asyncio")),
     ("cards.*",): (
         ("errors", "crypto", "cmac", "records", "cards.*"),
         (*_BASIC, "array", "time", "asyncio", "cryptolib", "binascii", "os", "sys"),

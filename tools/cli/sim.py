@@ -1,10 +1,12 @@
-"""`pinter sim`: stories and a demonstration on simulated gates that run the unmodified firmware.
+"""`pinter sim`: stories, a demonstration and a virtual board, all of which run the unmodified firmware.
 
 Owns the words on the terminal and the exit codes (0 all held, 1 an expectation failed, 2 a file is invalid);
-the playing is `host_sim.scenario` and `host_sim.demo`.
+the playing is `host_sim.scenario`, `host_sim.demo` and `host_sim.board`.
 """
 
+import re
 import sys
+from pathlib import Path
 
 import click
 
@@ -104,6 +106,56 @@ def demo(speed: float | None, runtime: str | None) -> None:
     try:
         sys.exit(morning.play(speed=speed, runtime=runtime))
     except DeployError as error:
+        click.echo("Error: %s" % error, err=True)
+        sys.exit(2)
+
+
+def _cards(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> list[tuple[str, str]]:
+    cards = []
+    for value in values:
+        match = re.fullmatch(
+            r"((?:[0-9a-fA-F]{2}){4}|(?:[0-9a-fA-F]{2}){7}|(?:[0-9a-fA-F]{2}){10})@(in|out)", value
+        )
+        if match is None:
+            raise click.BadParameter("'%s' is not a UID of 4, 7 or 10 bytes in hex, then @in or @out" % value)
+        cards.append((match[1], match[2]))
+    return cards
+
+
+@group.command("board")
+@click.option(
+    "--link",
+    type=click.Path(path_type=Path),
+    default=Path("board.tty"),
+    show_default=True,
+    metavar="PATH",
+    help="Where the serial port of the board appears, as a symbolic link.",
+)
+@click.option("--board", "board_name", default="esp32_devkitc", show_default=True, help="Kind of board.")
+@click.option(
+    "--image",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The flash of the board, made if missing.  [default: PATH.flash]",
+)
+@click.option("--erase", is_flag=True, help="Begin with a blank flash.")
+@click.option(
+    "--card", "cards", multiple=True, callback=_cards, metavar="UID@in|out", help="Lay a card on a reader."
+)
+def run_board(
+    link: Path, board_name: str, image: Path | None, erase: bool, cards: list[tuple[str, str]]
+) -> None:
+    """Run a virtual board: `mpremote connect PATH ...` and other tools talk to it as to a real one.
+
+    It runs until Ctrl-C, and shows what its outputs do. docs/virtual_board.md says what works.
+    """
+    from host_sim.board import BoardError, command
+
+    try:
+        command.run(link, image or link.with_name(link.name + ".flash"), board_name, erase, cards)
+    except BoardError as error:
         click.echo("Error: %s" % error, err=True)
         sys.exit(2)
 

@@ -1,0 +1,143 @@
+"""One run of MicroPython on the virtual board: the process, its console and its socket to the world.
+
+A reset ends it and another one begins. Owns the process: it is never left behind, not even by a kill -9.
+"""
+
+import os
+import pathlib
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from host_sim.shims.board import _packets as packets
+
+_SPACING_S = 0.1  # a second signal before the first was seen would end the interpreter
+_STDIN_MAX = 65536
+# A kill -9 of the board takes its interpreter along: PR_SET_PDEATHSIG (linux/prctl.h).
+_LAUNCHER = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+class Interpreter:
+    """MicroPython `program`, searching `path`; `facts` is what its start reads in the environment (BOARD)."""
+
+    def __init__(self, program: pathlib.Path, path: Sequence[pathlib.Path], heap: str, facts: str) -> None:
+        self.world, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        stdin, self.stdin = os.pipe()
+        self.stdout, stdout = os.pipe()
+        self.interrupts = False  # is Ctrl-C a signal
+        self._signalled = 0.0
+        self._pending = bytearray()
+        self._last = 0, b""
+        try:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-ISc", _LAUNCHER),
+                    *(str(program), "-X", f"heapsize={heap}", "-c", "import _start"),
+                ],
+                env=dict(
+                    os.environ,
+                    MICROPYPATH=":".join([*map(str, path), ".frozen"]),
+                    WORLD=str(theirs.fileno()),
+                    BOARD=facts,
+                ),
+                pass_fds=(theirs.fileno(),),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stdout,
+                start_new_session=True,
+            )
+        finally:
+            theirs.close()
+            os.close(stdin)
+            os.close(stdout)
+        for fd in (self.stdin, self.stdout):
+            os.set_blocking(fd, False)
+        self.world.setblocking(False)
+
+    def close(self) -> None:
+        """End the process at once, as a reset does."""
+        self.process.kill()
+        self.process.wait()
+        self.world.close()
+        os.close(self.stdin)
+        os.close(self.stdout)
+
+    # --- the console
+
+    @property
+    def is_full(self) -> bool:
+        """True while it has not read what it was sent."""
+        return len(self._pending) > _STDIN_MAX
+
+    @property
+    def is_waiting(self) -> bool:
+        """True while there is something that its standard input had no room for."""
+        return bool(self._pending)
+
+    def type(self, data: bytes) -> None:
+        """Hand over what the terminal received; Ctrl-C is a signal while a program runs."""
+        if self.interrupts and b"\x03" in data:
+            data = data.replace(b"\x03", b"")
+            now = time.monotonic()
+            if now - self._signalled >= _SPACING_S:
+                self._signalled = now
+                self.process.send_signal(signal.SIGINT)
+        self._pending += data
+        self.flush()
+
+    def flush(self) -> None:
+        """Send as much as its standard input takes."""
+        try:
+            while self._pending:
+                del self._pending[: os.write(self.stdin, self._pending)]
+        except BlockingIOError:
+            pass
+        except BrokenPipeError:
+            self._pending.clear()
+
+    def printed(self) -> bytes:
+        """Return what the interpreter itself has printed, with the line ends of a terminal."""
+        try:
+            data = os.read(self.stdout, 65536)
+        except BlockingIOError:
+            return b""
+        return data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+    # --- the world
+
+    def request(self) -> tuple[int, int, bytes] | None:
+        """Return the next request (number, code, payload), None if there is none. Raises EOFError."""
+        while True:
+            try:
+                packet = self.world.recv(65536)
+            except BlockingIOError:
+                return None
+            except ConnectionError:
+                raise EOFError from None
+            if not packet:
+                raise EOFError
+            number, op = struct.unpack_from(packets.REQUEST, packet)
+            if number and number == self._last[0]:
+                if self._last[1]:
+                    self._send(self._last[1])
+                continue
+            if number:
+                self._last = number, b""
+            return number, op, packet[packets.REQUEST_SIZE :]
+
+    def answer(self, number: int, now_us: int, inputs: int, payload: bytes, refused: bool) -> None:
+        """Answer the request `number`."""
+        head = struct.pack(packets.REPLY, number, now_us, inputs, refused, len(payload))
+        packet = head + payload.ljust(packets.PAYLOAD_MAX, b"\0")
+        self._last = number, packet
+        self._send(packet)
+
+    def _send(self, packet: bytes) -> None:
+        try:
+            self.world.send(packet)
+        except (BlockingIOError, ConnectionError):
+            pass  # it is repeated on request

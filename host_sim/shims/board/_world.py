@@ -1,0 +1,77 @@
+"""The connection from the virtual board's interpreter to the hardware world, in real time.
+
+Takes the place of the other `_world`: a request takes effect when it arrives. Ctrl-C may break a request
+anywhere: it is sent once more (`_packets`), and KeyboardInterrupt comes when it is done.
+"""
+
+import os
+import struct
+
+import _ops
+import _packets
+from utime import ticks_diff, ticks_us
+
+now_us = 0
+inputs = 0
+SPI_US = 0  # real frames take real time
+
+_r = open(int(os.getenv("WORLD")), "rb")
+_w = open(int(os.getenv("WORLD")), "wb")
+_packet = bytearray(_packets.REPLY_SIZE + _packets.PAYLOAD_MAX)
+_view = memoryview(_packet)
+_number = 0
+_at = 0  # ticks_us of the last answer
+_is_stale = False  # something was sent since
+
+
+def post(op, payload=b""):
+    """Send a request that needs no answer."""
+    global _is_stale
+    _is_stale = True
+    _w.write(struct.pack(_packets.REQUEST, 0, op) + payload)
+
+
+def ask(op, payload=b"", into=None):
+    """Send a request and return the answer's payload (or fill `into`). Raises OSError if it was refused."""
+    global now_us, inputs, _number, _at, _is_stale
+    _number = number = _number + 1 & 0xFFFFFFFF or 1
+    request = struct.pack(_packets.REQUEST, number, op) + payload
+    interrupted = False
+    while True:
+        try:
+            _w.write(request)
+            while struct.unpack_from("<I", _packet)[0] != number:
+                if not _r.readinto(_packet):
+                    raise SystemExit  # the world has gone
+            break
+        except KeyboardInterrupt:
+            interrupted = True
+    _, now_us, inputs, refused, n = struct.unpack_from(_packets.REPLY, _packet)
+    _at = ticks_us()
+    _is_stale = False
+    data = _view[_packets.REPLY_SIZE : _packets.REPLY_SIZE + n]
+    if refused:
+        raise OSError(bytes(data).decode())
+    if into is not None:
+        into[:] = data
+    else:
+        into = bytes(data)
+    if interrupted:
+        raise KeyboardInterrupt
+    return into
+
+
+def clock_us():
+    """Return the world's time in us as it is now."""
+    return now_us + ticks_diff(ticks_us(), _at)
+
+
+def refresh():
+    """See to it that `inputs` is not older than a millisecond, nor than what the board has done."""
+    if _is_stale or ticks_diff(ticks_us(), _at) > 1000:
+        ask(_ops.SLEEP)
+
+
+_boot = struct.unpack(_ops.BOOT, ask(_ops.HELLO))
+rtc_us = _boot[0] - now_us  # add to the world's time: us since 2000
+reset_cause = _boot[2]
