@@ -55,6 +55,7 @@ BUDGETS = (
     Budget(1400, AES, ("proofs", "keywrap")),
     Budget(3000, AES, ("cmac", "cards/ev2", "cards/aes", "cards/proof")),
     Budget(3000, False, ("cards/ev2_full", "cards/desfire")),
+    Budget(800, False, ("drivers/mfrc522_start",)),
     Budget(1700, False, ("drivers/mfrc522_check",)),
     Budget(700, True, ("drivers/relay",)),
     Budget(450, True, ("drivers/inputs",)),

@@ -36,6 +36,7 @@ FOR_HOST = (
     "cards.ev2_full",
     "cards.aes",
     "cards.desfire",
+    "cards.signed",
 )
 
 _BASIC = ("micropython", "struct", "collections")
@@ -125,6 +126,10 @@ HOST = {
     ),
     ("tools.docs", "tools.docs.*"): ((*_FIRMWARE_FOR_HOST, "tools.docs", "tools.docs.*"), True),
     ("tools.office", "tools.office.*"): ((*_FIRMWARE_FOR_HOST, "tools.office", "tools.office.*"), True),
+    ("tools.card", "tools.card.*"): (
+        (*_FIRMWARE_FOR_HOST, "tools.card", "tools.card.*", "tools.office", "tools.office.*"),
+        True,
+    ),
     ("tools.cli", "tools.cli.*"): (
         (*_FIRMWARE_FOR_HOST, "tools.*", "host_sim", "host_sim.*"),
         True,

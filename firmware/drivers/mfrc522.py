@@ -12,6 +12,7 @@ from time import sleep_us, ticks_diff, ticks_us
 
 from micropython import const
 
+from .. import release
 from ..errors import BusError, CardCollision, CardCRCError, CardParityError, CardProtocolError, CardTimeout
 
 TYPE_CHECKING = const(False)
@@ -39,10 +40,8 @@ _BIT_FRAMING = const(0x0D)  # DS 9.3.1.14
 _TX_MODE = const(0x12)  # DS 9.3.2.3
 _RX_MODE = const(0x13)  # DS 9.3.2.4
 _TX_CONTROL = const(0x14)  # DS 9.3.2.5
-_RF_CFG = const(0x26)  # DS 9.3.3.6
 
 _TRANSCEIVE = const(0x0C)  # DS 10.3.1.8
-_POWER_DOWN = const(0x10)  # CommandReg: reads 1 until the oscillator runs
 _FLUSH = const(0x80)  # FIFOLevelReg
 _START_SEND = const(0x80)  # BitFramingReg
 _IRQ_RX_ERR = const(0x22)  # ComIrqReg: RxIRq | ErrIRq
@@ -58,7 +57,6 @@ _LATE_US = const(2000)  # the chip's timer must have ended the wait long before
 _MARGIN_US = const(24)  # end of the reply -> flags and FIFO settled
 _MARGIN_STEP_US = const(48)
 _MARGIN_MAX_US = const(216)
-_START_MS = const(25)  # oscillator start, DS 8.8.2
 
 # One status read: ComIrqReg, ErrorReg, FIFOLevelReg, CollReg, VersionReg, TxControlReg, WaterLevelReg.
 _STATUS = b"\x88\x8c\x94\x9c\xee\xa8\x96"
@@ -72,19 +70,6 @@ _ECHO = const(7)
 _DATA = const(8)
 _EXPECT_MAX = const(5)
 _SEND_MAX = const(7)
-
-# (register, value) pairs written after a reset.
-_SETUP = (
-    b"\x02\xa1"  # ComIEnReg: IRQ pin active low, RxIEn, TimerIEn
-    b"\x03\x80"  # DivIEnReg: IRQ pin push-pull
-    b"\x15\x40"  # TxASKReg: 100 % ASK
-    b"\x2a\x80"  # TModeReg: TAuto, starts at the end of transmission, stops with the first bits of a reply
-    b"\x2b\xa9"  # TPrescalerReg: 169 -> (2 * 169 + 1) / 13.56 MHz = 25 us
-    # TReloadReg: 10 -> 275 us, 3 x the frame delay time. A reply of activation comes after exactly 86 or
-    # 91 us (ISO/IEC 14443-3), so an empty field costs no more than a full one.
-    b"\x2d\x0a"
-    b"\x14\x83"  # TxControlReg: antenna on
-)
 
 
 class MFRC522:
@@ -176,31 +161,10 @@ class MFRC522:
         Takes a few ms, at most 25. Raises BusError when the chip does not answer (VersionReg 0x00 or 0xFF) or
         its FIFO does not echo. Cards in the field lose their state.
         """
-        self.resets += 1
-        self._tx_crc = self._rx_crc = self._framing = 0
-        self._cs(1)
-        self._rst(0)
-        sleep_us(100)  # DS 8.8.1 asks for 100 ns
-        self._rst(1)
-        for _ in range(_START_MS):
-            sleep_us(1000)
-            if not self.read(_COMMAND) & _POWER_DOWN:
-                break
-        for i in range(0, len(_SETUP), 2):
-            self._write(_SETUP[i], _SETUP[i + 1])
-        self._write(_RF_CFG, self.gain << 4)
-        self._write(_FIFO_LEVEL, _FLUSH)
-        tx = self.tx
-        for i in range(_EXPECT_MAX):
-            tx[i] = 0x5A + 0x33 * i & 0xFF
-        self._send(_EXPECT_MAX)
-        self._status(_EXPECT_MAX)
-        self._dirty = True
-        self._alive()
-        if self._answer[_LEVEL] != _EXPECT_MAX or bytes(self.rx) != bytes(tx[:_EXPECT_MAX]):
-            raise self._error(BusError, "the reader chip's FIFO does not echo: check SPI wiring and clock")
-        self.version = self._answer[_VERSION]
-        return self.version
+        from .mfrc522_start import start
+
+        release("drivers.mfrc522_start")
+        return start(self)
 
     def probe(self) -> None:
         """Raise BusError unless the chip answers, keeps its settings and takes a write; two SPI frames."""

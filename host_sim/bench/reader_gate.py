@@ -25,6 +25,7 @@ _PARTS = (
     "errors.py",
     "drivers/__init__.py",
     "drivers/mfrc522.py",
+    "drivers/mfrc522_start.py",
     "drivers/mfrc522_frames.py",
     "cards/__init__.py",
     "cards/iso14443a.py",
