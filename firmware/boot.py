@@ -8,6 +8,7 @@ import json
 
 from . import lane, release
 from .allowlist import Allowlist
+from .clock_set import start_clock
 from .errors import ConfigError, PinterError
 from .journal import Journal
 from .policy import ALARMS, MODES, REASONS
@@ -53,10 +54,12 @@ def boot(gate) -> None:
         # Nothing of the config is believed: the defaults open and shut.
         _configure(gate, {"site": "none", "gate": "none", "board": "none"})
     site = gate.site
-    gate.clock.start(
+    start_clock(
+        gate.clock,
         max(gate.journal.newest_time if gate.journal else 0, gate.list.issued if gate.list else 0),
         site.rtc and hardware.battery_rtc(),
     )
+    release("clock_set")
     gate.presence = Presence(site.classes, site.positions_max)
     if gate.journal:
         _replay(gate)

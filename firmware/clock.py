@@ -1,19 +1,12 @@
 """Trusted time: wall time, whether it can be relied on, and an uptime that never wraps.
 
-Owns the conversion from the board's epoch to Unix time, the wrap of `ticks_ms`, and what is known of the
-clock's quality; nobody else touches these. It never fetches time: sources hand it in (`set`).
+Owns the wrap of `ticks_ms` and what is known of the clock's quality; nobody else touches these. It never
+fetches time: sources hand it in (`set`), clock_set.py takes it.
 """
 
 import time
 
-from micropython import const
-
-from . import rtcmem
-
-_BACK_S = const(120)  # a larger step backwards is refused, unless a second source agrees
-_AGREE_MS = const(5000)
-_DRIFT_MS = const(600000)  # what passes between two times that say something about drift
-_EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0
+from . import release
 
 
 class Clock:
@@ -32,8 +25,8 @@ class Clock:
         self.trusted = False
         self.floor = 0
         self.source = ""
-        self.synced = 0
-        self.drift_ppm = None
+        self.synced = self._synced_ms = 0
+        self.drift_ppm: "int | None" = None
 
     def uptime_ms(self) -> int:
         """Return milliseconds since boot. Never wraps, if asked at least once in six days."""
@@ -50,52 +43,16 @@ class Clock:
         """Return Unix time in seconds, rounded down."""
         return self.now_ms() // 1000
 
-    def start(self, floor: int, rtc=None) -> bool:
-        """Begin at boot with the newest time on flash; return True if the RTC's time can be trusted at once.
-
-        The RTC counts on over a reset, not over a power cut; its memory says whether it was ever set right.
-        `rtc`: one to use from now on (battery_rtc.BatteryRTC: it does count on over a power cut).
-        A time that lies before the floor is not taken.
-        """
-        self.floor = floor
-        self._rtc = rtc or self._rtc
-        _, kept = rtcmem.unpack(self._rtc.memory())
-        unix_ms = self._rtc_ms() if kept else 0
-        self.trusted = kept and unix_ms >= (floor - _BACK_S) * 1000
-        self._offset_ms = max(unix_ms if self.trusted else 0, floor * 1000) - self.uptime_ms()
-        self.source = "rtc" if self.trusted else ""
-        return self.trusted
-
     def set(self, unix_ms: int, source: str) -> bool:
         """Take the time of `source`; False if it was refused as a step back of more than 120 s.
 
         A refused step leaves time and trust as they were, and is remembered: it is taken when another source
         says the same within 5 s, be it the chip behind the board's clock.
         """
-        uptime_ms = self.uptime_ms()
-        offset_ms = unix_ms - uptime_ms
-        step_ms = offset_ms - self._offset_ms
-        if unix_ms < self.floor * 1000:
-            return False
-        if self.trusted and step_ms < -_BACK_S * 1000:
-            refused = self._refused
-            refused[source] = offset_ms
-            if hasattr(self._rtc, "chip_ms"):
-                refused["rtc"] = self._rtc.chip_ms() - uptime_ms
-            if not any([s != source and abs(refused[s] - offset_ms) <= _AGREE_MS for s in refused]):  # noqa: C419
-                return False
-        self._refused = {}
-        if self.synced and uptime_ms - self._synced_ms >= _DRIFT_MS:
-            self.drift_ppm = -step_ms * 1000000 // (uptime_ms - self._synced_ms)
-        self._offset_ms = offset_ms
-        self.trusted = True
-        self.source = source
-        self.synced = unix_ms // 1000
-        self._synced_ms = uptime_ms
-        t = time.gmtime(self.synced - _EPOCH)
-        self._rtc.datetime((t[0], t[1], t[2], t[6], t[3], t[4], t[5], unix_ms % 1000 * 1000))
-        self._rtc.memory(rtcmem.pack(rtcmem.unpack(self._rtc.memory())[0], True))
-        return True
+        from .clock_set import set_clock
+
+        release("clock_set")
+        return set_clock(self, unix_ms, source)
 
     def raise_floor(self, unix: int) -> None:
         """Never show a time before `unix`, the newest time that was written to flash."""
@@ -103,10 +60,3 @@ class Clock:
             self.floor = unix
             if not self.trusted and self.now() < unix:
                 self._offset_ms = unix * 1000 - self.uptime_ms()
-
-    def _rtc_ms(self):
-        while True:  # the second may turn between the two readings
-            seconds = time.time()
-            us = self._rtc.datetime()[7]
-            if time.time() == seconds:
-                return (seconds + _EPOCH) * 1000 + us // 1000

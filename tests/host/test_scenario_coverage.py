@@ -377,7 +377,7 @@ BREAKS = {
     "link_events_after_an_outage": {"sync": silent("Session._events")},
     "link_events_through_a_bad_network": {"sync": replaced("_EVENTS_MS", lambda _: 1 << 30)},
     "clock_lost_until_the_office_answers": {"orders": silent("Orders.office_time")},
-    "clock_back_when_two_sources_agree": {"clock": replaced("_AGREE_MS", lambda _: -1)},
+    "clock_back_when_two_sources_agree": {"clock_set": replaced("_AGREE_MS", lambda _: -1)},
 }
 
 

@@ -1,13 +1,13 @@
 """Trusted time: the floor, refused steps, trust over a reset, and ticks that wrap."""
 
-from firmware import clock, rtcmem
+from firmware import clock, clock_set, rtcmem
 
 FLOOR = 1772410800
 MASK = 0x3FFFFFFF
 
 
 class FakeTime:
-    """`time` of a board: ticks that start 10 s before their wrap, seconds of the epoch that `clock` found."""
+    """`time` of a board: ticks that start 10 s before their wrap, seconds of `clock_set`'s epoch."""
 
     def __init__(self, real):
         self._real = real
@@ -47,10 +47,10 @@ class FakeRTC:
 
 
 def a_clock(rtc_unix_ms=0, kept=b"", floor=FLOOR):
-    time = clock.time = FakeTime(getattr(clock.time, "_real", clock.time))
-    time.rtc_ms = rtc_unix_ms - clock._EPOCH * 1000
+    time = clock.time = clock_set.time = FakeTime(getattr(clock.time, "_real", clock.time))
+    time.rtc_ms = rtc_unix_ms - clock_set._EPOCH * 1000
     made = clock.Clock(FakeRTC(time, kept))
-    made.start(floor)
+    clock_set.start_clock(made, floor)
     return made, time
 
 
