@@ -173,7 +173,7 @@ class IsoDep:
         """Send the card to HALT and give the reader back; return whether the card confirmed it.
 
         A card that does not may be stuck at another bit rate: the field is switched off for 5 ms, and all
-        cards in it start anew. Takes at most 20 ms. Raises BusError.
+        cards in it start anew. Takes at most 25 ms. Raises BusError.
         """
         frames = self._frames
         try:

@@ -92,7 +92,7 @@ def test_a_torn_proof_is_tried_once_more_while_the_card_is_there():
         def recovers():
             torn.silent_from = None
 
-        bench.world.at(AT + 200_000, recovers)
+        bench.world.at(AT + 80_000, recovers)
         put(bench, AT, torn, hold_us=1_500_000)
         bench.world.run_until(AT + 2_000_000)
         assert decisions(bench) == [("grant", "ok", 0)]
@@ -158,7 +158,7 @@ def test_in_free_mode_nobody_is_asked():
 
 
 def test_an_entry_of_another_gate_shuts_the_way_in_and_is_told(tmp_path):
-    """As a flash that went bad after the start would: the secret cannot be opened, the rules cannot be met."""
+    """As a flash that went bad after the start would: the secret cannot be opened."""
     source = changed_firmware(
         tmp_path, "keywrap.py", lambda text: text.replace('b"PINTER card keys 1"', 'b"PINTER card keys 2"')
     )
