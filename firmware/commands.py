@@ -1,15 +1,20 @@
 """Orders of the office that are rare: its commands, and the jump of a journal (docs/protocol.md).
 
-Owns when a command is too old. A part of sync.py, apart so that it is loaded for such an order only.
+Owns when a command is too old, what each does, and how it is journalled. A part of sync.py and orders.py,
+apart so that it is loaded for such an order only.
 """
 
 import struct
 
 from micropython import const
 
+from .policy import ALARMS, DIRECTIONS, IN, MODES, OUT
+
 TYPE_CHECKING = const(False)
 if TYPE_CHECKING:
     from .sync import Session
+
+COMMANDS = ("", "open", "identify", "reboot", "acknowledge")  # index = code in `command` records; append only
 
 _COMMAND = const(1)  # kinds of orders
 _JUMP = const(2)
@@ -32,3 +37,27 @@ def take(session: "Session", kind: int, body, now_ms: int) -> None:
         seq, mac = struct.unpack_from(">I8s", body)
         if gate.journal.seq < seq:
             gate.journal.jump(seq, mac)
+
+
+def carry_out(gate, nonce: bytes, name: str, argument: str) -> bool:
+    """Carry out a command at `gate` (Orders.command)."""
+    if name == "mode" and argument in MODES:
+        gate.command_nonce = nonce
+        gate.record("mode", 0, MODES.index(argument), 0, nonce)
+        gate.lane_event(("mode", argument))
+        return True
+    wanted = {"open": (IN, OUT), "acknowledge": ALARMS[1:]}.get(name)
+    if name not in COMMANDS or (wanted and argument not in wanted):
+        return False
+    gate.command_nonce = nonce
+    direction = DIRECTIONS.index(argument) if name == "open" else 0
+    gate.record("command", direction, COMMANDS.index(name), 0, nonce)
+    if direction:
+        gate.lane_event(("guard", argument))
+    elif name == "identify":
+        gate.hardware.feedback.show("call_guard")
+    elif name == "acknowledge":
+        gate.acknowledge(argument)
+    else:
+        gate.hardware.reset()
+    return True

@@ -4,10 +4,9 @@ Owns how each of these is journalled, so that a restart knows it too. It is what
 only where there is a link. It trusts its caller: the session has checked every MAC and nonce.
 """
 
-from .policy import ALARMS, DIRECTIONS, IN, MODES, OUT
+from . import release
+from .policy import DIRECTIONS
 from .presence import UNKNOWN
-
-COMMANDS = ("", "open", "identify", "reboot", "acknowledge")  # index = code in `command` records; append only
 
 
 class Orders:
@@ -43,27 +42,10 @@ class Orders:
         """Carry out `mode` (of policy.MODES), `open` ("in", "out"), `identify`, `reboot`, `acknowledge` (of
         policy.ALARMS); return False for others.
         """
-        gate = self._gate
-        if name == "mode" and argument in MODES:
-            gate.command_nonce = nonce
-            gate.record("mode", 0, MODES.index(argument), 0, nonce)
-            gate.lane_event(("mode", argument))
-            return True
-        wanted = {"open": (IN, OUT), "acknowledge": ALARMS[1:]}.get(name)
-        if name not in COMMANDS or (wanted and argument not in wanted):
-            return False
-        gate.command_nonce = nonce
-        direction = DIRECTIONS.index(argument) if name == "open" else 0
-        gate.record("command", direction, COMMANDS.index(name), 0, nonce)
-        if direction:
-            gate.lane_event(("guard", argument))
-        elif name == "identify":
-            gate.hardware.feedback.show("call_guard")
-        elif name == "acknowledge":
-            gate.acknowledge(argument)
-        else:
-            gate.hardware.reset()
-        return True
+        from .commands import carry_out
+
+        release("commands")
+        return carry_out(self._gate, nonce, name, argument)
 
     def remote(self, key: bytes, direction: str, cls: int, party: int, unix: int, number: int) -> None:
         """Learn of a passage confirmed at gate `number` of the site (0: here, before a restart) at `unix`."""

@@ -101,8 +101,12 @@ class Session:
         self._is_open = False
 
     def status_json(self, status: dict) -> bytes:
-        """Return the gate's report for everybody on the broker: without the cards that are inside."""
+        """Return the gate's report for everybody on the broker: without the cards that are inside.
+
+        `online` is true: the last will, which the broker publishes for a gate that is gone, says false.
+        """
         report = {name: status[name] for name in status if name != "inside"}
+        report["online"] = True
         report["rejected_frames"] = self.rejected
         return json.dumps(report).encode()
 
@@ -303,7 +307,5 @@ class Session:
         else:
             from .commands import take
 
-            try:
-                take(self, kind, body, now_ms)
-            finally:
-                release("commands")
+            release("commands")
+            take(self, kind, body, now_ms)

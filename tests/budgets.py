@@ -63,7 +63,7 @@ BUDGETS = (
     Budget(700, True, ("drivers/feedback",)),
     Budget(5200, NETWORK, ("sync", "orders")),
     Budget(800, False, ("arrival",)),
-    Budget(800, False, ("commands",)),
+    Budget(1000, False, ("commands",)),
     Budget(4400, NETWORK, ("mqtt", "link")),
     Budget(1800, False, ("dial", "mqtt_connect")),
     Budget(1600, False, ("sntp",)),

@@ -101,7 +101,7 @@ FIRMWARE = {
     ("proofs",): ((*_SERVICES, "cards.proof", "keywrap"), _BASIC),
     ("boot",): ((*_STORES, "clock_set", "journal_open", "link", "sntp"), _SOFT),
     ("gate",): ((*_STORES, "proofs"), _SOFT),
-    ("orders",): (_SERVICES, ()),
+    ("orders",): ((*_SERVICES, "commands"), ()),
     ("app",): ((*_STORES, "gate", "boot", "health", "wiring", "drivers.*", "cards.*"), _HARD),
     ("main",): (("app",), (*_HARD, "board")),
 }
