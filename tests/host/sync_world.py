@@ -91,7 +91,7 @@ class Gate:
         key = key_of(self.name)
         self.journal = Journal(Partition(self.flash, LIST_BLOCKS * SECTOR, JOURNAL_BLOCKS * SECTOR), key)
         self.journal.open()
-        self.list = Allowlist(Partition(self.flash, 0, LIST_BLOCKS * SECTOR), key, SITE, self.name)
+        self.list = Allowlist(Partition(self.flash, 0, LIST_BLOCKS * SECTOR), key, world.site, self.name)
         self.list.open()
         self.presence = Presence((None,) * 16, 512)
         self.unsure: list[Any] = []  # records.Event
@@ -106,7 +106,7 @@ class Gate:
         if not trusted:
             self.clock.trusted = False
             self.clock.offset_s = max(self.journal.newest_time, self.list.issued) - int(world.now)
-        self.session = Session(self, key, SITE, self.name, os.urandom)
+        self.session = Session(self, key, world.site, self.name, os.urandom)
         self.record("boot")
         if world.is_up[self.name]:
             self.session.opened(self.uptime_ms())
@@ -185,7 +185,8 @@ class World:
     `on_frame(to, gate, channel, frame)` sees every frame that is sent; what it returns is what is delivered.
     """
 
-    def __init__(self, names: str = "A", seed: int = 1) -> None:
+    def __init__(self, names: str = "A", seed: int = 1, site: str = SITE) -> None:
+        self.site = site
         self.now = float(START)
         self.random = random.Random(seed)
         self.loss = self.duplicate = self.reorder = 0.0
@@ -193,7 +194,7 @@ class World:
         self.on_frame: Callable[[str, str, str, bytes], bytes | None] = lambda to, gate, channel, frame: frame
         self._flying: list = []
         self._sent = 0
-        self.office = MemoryOffice(SITE)
+        self.office = MemoryOffice(site)
         self.is_up = dict.fromkeys(names, True)
         for name in names:
             self.office.add_gate(name, key_of(name))

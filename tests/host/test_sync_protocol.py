@@ -22,6 +22,7 @@ for block in re.findall(r"^```json\n(.*?)^```$", TEXT, re.M | re.S):
     example = json.loads(block)
     EXAMPLES[example.pop("example")] = example
 KEYS = EXAMPLES.pop("session")
+del EXAMPLES["status"]  # no frame: test_link_status.py has it
 GATE_KEY = test_formats.KEYS["gate_key"]
 raw = test_formats.raw
 FRAMES = sorted(EXAMPLES)

@@ -28,6 +28,27 @@ def test_every_test_that_is_named_exists():
     assert len(named) > 30
 
 
+def test_every_fault_of_a_frame_has_a_test_of_its_own():
+    section = TEXT.partition("## Faults of a frame")[2].partition("\n## ")[0]
+    faults = [line.split("|") for line in section.splitlines() if line.startswith("| ")][1:]
+    assert [row[1].strip() for row in faults] == [
+        "forged",
+        "replayed",
+        "reflected",
+        "rolled back",
+        "another gate's",
+        "another site's",
+        "truncated",
+        "oversized",
+    ]
+    named = [re.findall(r"`(test_\w+)`", row[3]) for row in faults]
+    assert all(len(names) == 1 for names in named) and len({names[0] for names in named}) == len(faults)
+    there = (ROOT / "tests" / "host" / "test_frame_faults.py").read_text()
+    for (name,), row in zip(named, faults, strict=True):
+        assert "def %s(" % name in there
+        assert row[1].strip().replace(" ", "_").replace("'", "") in name
+
+
 def test_each_way_to_fake_a_frame_is_among_the_threats():
     text = " ".join(rows())
     for word in (

@@ -846,3 +846,4 @@ def test_the_status_for_everybody_does_not_name_cards():
     world.receive(b"")
     text = world.session.status_json({"lane": "locked", "inside": ["aa"], "occupancy": 1})
     assert b"inside" not in text and b'"occupancy": 1' in text and b'"rejected_frames": 1' in text
+    assert b'"online": true' in text, "the last will says false"
