@@ -107,8 +107,7 @@ class VirtualBoard:
         self.hardware.on_reset = self._on_reset
         self.hardware.clock_chip.set_unix(round(time.time() * 1_000_000))
         vfs = self.hardware.partition("vfs")
-        name = os.fsencode(image.absolute()).hex()
-        self._facts = f"{name} {vfs.offset} {vfs.size}"
+        self._facts = f"{vfs.offset} {vfs.size}"
         self._began = time.monotonic()
         self.hardware.rtc_offset_us = 0
         self.hardware.power_on()
@@ -231,7 +230,7 @@ class VirtualBoard:
             self.terminal.write(interpreter.printed() + payload)  # what was printed before comes first
             return b""
         if op == packets.INTERRUPTS:
-            interpreter.interrupts = bool(payload[0])
+            interpreter.set_interrupts(bool(payload[0]))
             return b""
         if op == packets.SOFT_RESET:
             self._raw = bool(payload[0])
@@ -271,10 +270,11 @@ class VirtualBoard:
             self.hardware.soft_reset() if self._cause == SOFT else self.hardware.reset_peripherals()
         self._held.clear()
         self._fault = ""
-        facts = f"{self._facts} {int(self._raw)}"
+        image = self.hardware.flash.file
+        facts = f"{image} {self._facts} {int(self._raw)}"
         self._started = time.monotonic()
         try:
-            self._interpreter = Interpreter(self._program, self._path, self._heap, facts)
+            self._interpreter = Interpreter(self._program, self._path, self._heap, image, facts)
         except OSError as error:
             raise BoardError(f"{self._program}: {error.strerror}") from error
         if self._cause == WDT:

@@ -27,7 +27,8 @@ class ImageError(Exception):
 class Flash:
     """A NOR flash whose contents are the file `path`; made blank if it is missing or `erase` is set.
 
-    Programming clears bits only, as on the chip; operations take no time of their own. Raises ImageError.
+    Programming clears bits only, as on the chip; operations take no time of their own. `file` is the open
+    file: whoever inherits it keeps the lock. Raises ImageError.
     """
 
     last_us = 0
@@ -36,34 +37,34 @@ class Flash:
         self.path = path
         self.size = size
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self.file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise ImageError(f"{path}: {error.strerror}") from None
         try:
             self._open(erase)
         except BaseException:
-            os.close(self._file)
+            os.close(self.file)
             raise
 
     def _open(self, erase: bool) -> None:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise ImageError(f"{self.path}: another board is running on this image") from None
-        have = os.fstat(self._file).st_size
+        have = os.fstat(self.file).st_size
         if have not in (0, self.size):
             raise ImageError(f"{self.path}: has {have} bytes, the flash of this board has {self.size}")
         if erase or not have:
             try:
-                os.pwrite(self._file, b"\xff" * self.size, 0)
+                os.pwrite(self.file, b"\xff" * self.size, 0)
             except OSError as error:
                 raise ImageError(f"{self.path}: {error.strerror}") from None
-        self._data = mmap.mmap(self._file, self.size)
+        self._data = mmap.mmap(self.file, self.size)
 
     def close(self) -> None:
         """Give the file back."""
         self._data.close()
-        os.close(self._file)
+        os.close(self.file)
 
     def power_on(self) -> None:
         """Do nothing: the contents never fade."""

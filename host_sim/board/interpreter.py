@@ -22,13 +22,19 @@ _LAUNCHER = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys
 
 
 class Interpreter:
-    """MicroPython `program`, searching `path`; `facts` is what its start reads in the environment (BOARD)."""
+    """MicroPython `program`, searching `path`, with the open file `image` as its flash.
 
-    def __init__(self, program: pathlib.Path, path: Sequence[pathlib.Path], heap: str, facts: str) -> None:
+    `facts` is what its start reads in the environment (BOARD).
+    """
+
+    def __init__(
+        self, program: pathlib.Path, path: Sequence[pathlib.Path], heap: str, image: int, facts: str
+    ) -> None:
         self.world, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         stdin, self.stdin = os.pipe()
         self.stdout, stdout = os.pipe()
-        self.interrupts = False  # is Ctrl-C a signal
+        self._interrupts = False  # is Ctrl-C a signal
+        self._is_booting = True
         self._signalled = 0.0
         self._pending = bytearray()
         self._last = 0, b""
@@ -44,7 +50,7 @@ class Interpreter:
                     WORLD=str(theirs.fileno()),
                     BOARD=facts,
                 ),
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), image),
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stdout,
@@ -76,11 +82,19 @@ class Interpreter:
     @property
     def is_waiting(self) -> bool:
         """True while there is something that its standard input had no room for."""
-        return bool(self._pending)
+        return bool(self._pending) and not self._is_booting
+
+    def set_interrupts(self, on: bool) -> None:
+        """Make Ctrl-C a signal, or a byte; one that was typed while it booted counts now."""
+        self._interrupts = on
+        if self._is_booting:
+            self._is_booting = False
+            data, self._pending = bytes(self._pending), bytearray()
+            self.type(data)
 
     def type(self, data: bytes) -> None:
         """Hand over what the terminal received; Ctrl-C is a signal while a program runs."""
-        if self.interrupts and b"\x03" in data:
+        if self._interrupts and b"\x03" in data:
             data = data.replace(b"\x03", b"")
             now = time.monotonic()
             if now - self._signalled >= _SPACING_S:
@@ -90,7 +104,9 @@ class Interpreter:
         self.flush()
 
     def flush(self) -> None:
-        """Send as much as its standard input takes."""
+        """Send as much as its standard input takes; what is typed while it boots waits."""
+        if self._is_booting:
+            return
         try:
             while self._pending:
                 del self._pending[: os.write(self.stdin, self._pending)]

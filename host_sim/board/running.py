@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from host_sim import deploy
-from host_sim.board.board import VirtualBoard
+from host_sim.board.board import BoardError, VirtualBoard
 from host_sim.board.hardware import BoardHardware
 from host_sim.cards.picc import Card
 
@@ -25,6 +25,7 @@ class Running:
 
     def __init__(self, board: VirtualBoard, image: pathlib.Path) -> None:
         self.board = board
+        self.failed: BoardError | None = None
         self.link = board.terminal.link
         self.image = image
         self.events: list[tuple[int, str, dict[str, Any]]] = []
@@ -48,8 +49,7 @@ class Running:
             done.set()
 
         self.board.call(call)
-        if not done.wait(_PATIENCE_S):
-            raise TimeoutError("the board's thread does not answer")
+        self.wait_for(done.is_set, "an answer of the board's thread")
         if isinstance(result[0], Exception):
             raise result[0]
         return result[0]
@@ -74,14 +74,21 @@ class Running:
         return self.do(self.hardware.output, name)
 
     def wait_for(self, condition: Callable[[], Any], what: str, timeout_s: float = _PATIENCE_S) -> Any:
-        """Return `condition()` once it is true. Raises TimeoutError, which says `what` did not happen."""
+        """Return `condition()` once it is true.
+
+        Raises TimeoutError, which says `what` did not happen, and BoardError if the board has broken down.
+        """
         end = time.monotonic() + timeout_s
         while True:
+            if self.failed is not None:
+                raise self.failed
             value = condition()
             if value:
                 return value
             if time.monotonic() > end:
-                raise TimeoutError(f"within {timeout_s:.0f} s: {what}")
+                seen = "\n".join(map(str, self.events[-10:]))
+                said = self.board.terminal.tail.decode(errors="replace")
+                raise TimeoutError(f"not within {timeout_s:.0f} s: {what}\n{seen}\nThe board said:\n{said}")
             time.sleep(0.01)
 
 
@@ -109,7 +116,14 @@ def running(
     image = folder / "board.flash"
     board = VirtualBoard(folder / "board", image, **arguments)
     bench = Running(board, image)
-    thread = threading.Thread(target=board.run, name="virtual board")
+
+    def run() -> None:
+        try:
+            board.run()
+        except BoardError as error:
+            bench.failed = error
+
+    thread = threading.Thread(target=run, name="virtual board")
     thread.start()
     try:
         for card, direction in cards:

@@ -14,10 +14,34 @@ import tty
 
 _PATIENCE_S = 2.0  # a client that reads nothing for so long is none
 _FULL = 16384
+_TAIL = 2000
+_FLOCK = "hhqqi4x"  # struct flock
 
 
 class LinkError(Exception):
     """The link cannot be made; one line for the user."""
+
+
+def _lock(fd: int, command: int) -> int:
+    """Set or ask for the lock that tells the terminal of a running board; return the type of the lock."""
+    lock = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    return struct.unpack(_FLOCK, fcntl.fcntl(fd, command, lock))[0]
+
+
+def _is_stale(link: pathlib.Path) -> bool:
+    """Tell whether `link` was left by a board that was killed; its terminal may be somebody else's by now."""
+    if not link.is_symlink() or not os.readlink(link).startswith("/dev/pts/"):
+        return False
+    try:
+        fd = os.open(link, os.O_RDWR | os.O_NOCTTY)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        return _lock(fd, fcntl.F_OFD_GETLK) == fcntl.F_UNLCK
+    finally:
+        os.close(fd)
 
 
 class Terminal:
@@ -25,13 +49,14 @@ class Terminal:
 
     def __init__(self, link: pathlib.Path) -> None:
         self.link = link
+        if _is_stale(link):  # asked first: our own terminal may get the old number
+            link.unlink()
         self.fd, self._client = pty.openpty()
         self._name = os.ttyname(self._client)
         try:
             tty.setraw(self._client)
             os.set_blocking(self.fd, False)
-            if link.is_symlink() and not link.exists():
-                link.unlink()  # left by a board that was killed
+            _lock(self._client, fcntl.F_OFD_SETLK)
             try:
                 link.symlink_to(self._name)
             except FileExistsError:
@@ -42,6 +67,7 @@ class Terminal:
             self._close()
             raise
         self._out = bytearray()
+        self.tail = b""  # the last that the board has said, for those who look for what went wrong
         self._is_heard = False
         self._progress = 0.0
 
@@ -82,6 +108,7 @@ class Terminal:
         if not self._out:
             self._progress = time.monotonic()
         self._out += data
+        self.tail = (self.tail + data)[-_TAIL:]
         self.flush()
 
     def flush(self) -> None:

@@ -10,10 +10,11 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,7 +23,7 @@ from littlefs import LittleFS, UserContext
 from mpremote.transport import TransportExecError
 from mpremote.transport_serial import SerialTransport
 
-from host_sim.board import BoardError, Running, VirtualBoard, gate_files, running
+from host_sim.board import BoardError, Running, gate_files, running
 from host_sim.scenario import stage
 from tests.host import gate_bench
 from tools.board import definition
@@ -169,14 +170,25 @@ def test_boot_and_main_run_as_on_a_board(tmp_path: pathlib.Path) -> None:
     with running(tmp_path) as board:
         with connected(board.link) as client:
             client.fs_writefile("boot.py", b"order = ['boot']\n")
-            client.fs_writefile("main.py", b"order.append(__name__)\nwhile True: pass\n")
+            lamp = b"import machine\nmachine.Pin(14, machine.Pin.OUT, value=1)\n"
+            client.fs_writefile("main.py", b"order.append(__name__)\n" + lamp + b"while True: pass\n")
             client.exec_raw_no_follow("import machine\nmachine.reset()")
-            boots = board.wait_for(lambda: _boots(board, 2), "a boot after machine.reset()")
-            assert boots == 1
+            board.wait_for(lambda: board.output("lamp_red"), "main.py after machine.reset()")
+            assert _boots(board, 2) == 1
         with connected(board.link, soft_reset=False) as client:
             assert printed(client, "print(order)") == "['boot', '__main__']\r\n", "Ctrl-C has stopped main.py"
         with connected(board.link) as client:
             assert printed(client, "print(order)") == "['boot']\r\n", "in raw REPL main.py does not run"
+
+
+def test_a_ctrl_c_while_it_boots_is_not_lost(tmp_path: pathlib.Path) -> None:
+    files = {"boot.py": b"while True: pass\n", "main.py": b"while True: pass\n"}
+    with running(tmp_path, files=files) as board:
+        for _ in range(3):
+            with connected(board.link, soft_reset=False) as client:  # at once, wherever the board is
+                client.exec_raw_no_follow("import machine\nmachine.reset()")
+            board.events.clear()
+            board.wait_for(lambda: board.events, "the reset")
 
 
 def _boots(board: Running, cause: int) -> int:
@@ -374,31 +386,38 @@ def test_a_damaged_file_system_is_said_and_erase_helps(tmp_path: pathlib.Path) -
 
 def test_kill_9_in_a_copy_leaves_a_sound_file_system_and_no_process(tmp_path: pathlib.Path) -> None:
     link, image = tmp_path / "board", tmp_path / "flash"
+    (tmp_path / "long.bin").write_bytes(b"".join(b"block %05d...." % n for n in range(10000)))
     command = [BIN / "pinter", "sim", "board", "--link", str(link), "--image", str(image)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert str(link) in process.stdout.readline()
         with connected(link) as client:
             client.fs_writefile("kept.bin", b"kept" * 100)
-            interpreter = [line for line in _children(process.pid) if line]
-            assert len(interpreter) == 1
-            client.exec("f = open('copy.bin', 'wb')\nw = f.write")
-            for n in range(40):
-                client.exec(f"w(b'{n % 10}' * 256)")
-            client.exec_raw_no_follow("while True:\n w(b'x' * 256)\n f.flush()")
-            os.kill(process.pid, signal.SIGKILL)
+        (interpreter,) = _children(process.pid)
+        copy = [BIN / "mpremote", "connect", str(link), "fs", "cp", str(tmp_path / "long.bin"), ":copy.bin"]
+        with subprocess.Popen(copy, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as copying:
+            _wait_for(lambda: b"block 00600" in image.read_bytes(), "the middle of the copy")
+            process.kill()
             process.wait()
-        end = time.monotonic() + 30
-        while os.path.exists(f"/proc/{interpreter[0]}") and time.monotonic() < end:
-            time.sleep(0.01)
-        assert not os.path.exists(f"/proc/{interpreter[0]}"), "the interpreter goes with its board"
+            assert copying.wait(60) != 0
+        _wait_for(lambda: not os.path.exists(f"/proc/{interpreter}"), "the end of the interpreter")
     system = file_system(image)
     with system.open("kept.bin", "rb") as file:
         assert file.read() == b"kept" * 100
-    assert link.is_symlink() and not link.exists(), "what a killed board leaves is a link to nothing"
-    board = VirtualBoard(link, image)
-    board.close()
+    assert link.is_symlink(), "a killed board leaves its link"
+    (tmp_path / "flash").rename(tmp_path / "board.flash")
+    with running(tmp_path) as board, connected(board.link) as client:
+        assert client.eval("open('kept.bin').read()") == "kept" * 100
+        client.fs_writefile("copy.bin", b"again")
+        assert client.eval("open('copy.bin').read()") == "again"
     assert not link.is_symlink()
+
+
+def _wait_for(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.01)
 
 
 def _children(pid: int) -> list[int]:
@@ -415,6 +434,7 @@ def test_it_refuses_in_one_line(shared: Running, tmp_path: pathlib.Path) -> None
     free, flash = str(tmp_path / "free"), str(tmp_path / "flash")
     for arguments, message in (
         (["--link", str(tmp_path / "file"), "--image", flash], "file: exists already"),
+        (["--link", str(shared.link), "--image", flash], "board: exists already"),
         (
             ["--link", free, "--image", str(tmp_path / "short")],
             "short: has 100 bytes, the flash of this board",
@@ -438,6 +458,36 @@ def test_without_micropython_it_says_so(tmp_path: pathlib.Path, monkeypatch: pyt
     with pytest.raises(BoardError, match="no MicroPython on this machine"), running(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_micropython_that_ends_at_once_is_no_board(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MICROPYTHON", "/bin/true")
+    with running(tmp_path) as board, pytest.raises(BoardError, match="/bin/true: ends at once"):
+        board.wait_for(lambda: False, "the end")
+
+
+def test_output_that_nobody_reads_holds_no_program_up(shared: Running) -> None:
+    with connected(shared.link) as client:
+        client.exec("from machine import Pin\nlamp = Pin(14, Pin.OUT, value=0)")
+        client.exec_raw_no_follow("for _ in range(4000): print('x' * 60)\nlamp(1)")
+    shared.wait_for(lambda: shared.output("lamp_red"), "the end of the program")
+    with connected(shared.link) as client:
+        assert client.eval("7") == 7
+
+
+def test_a_program_talks_to_the_hosts_network(shared: Running) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, connected(shared.link) as client:
+        client.exec("import network, socket\nw = network.WLAN(network.WLAN.IF_STA)\nw.active(True)")
+        client.exec(f"w.connect('any')\na = socket.getaddrinfo('127.0.0.1', {server.getsockname()[1]})[0]")
+        client.exec("s = socket.socket(*a[:3])\ns.connect(a[-1])")
+        connection, _ = server.accept()
+        connection.sendall(b"hello")
+        assert client.eval("(w.isconnected(), s.recv(5))") == (True, b"hello")
+        connection.close()
+        with pytest.raises(TransportExecError, match="no access point"):
+            client.exec("network.WLAN(network.WLAN.IF_AP).active(True)")
 
 
 def test_a_board_that_is_told_to_stop_leaves_nothing_but_its_flash(tmp_path: pathlib.Path) -> None:

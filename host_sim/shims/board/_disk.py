@@ -45,10 +45,12 @@ class _Disk:
         return 0
 
 
-def mount(path, start, size):
-    """Mount the file system; a blank one is made first. Return False if what is there is none."""
-    file = open(path, "r+b")
-    disk = _Disk(file, start, size)
+def mount(image, start, size):
+    """Mount the file system in the open file number `image`, made first if it is blank.
+
+    Return False if what is there is no file system.
+    """
+    disk = _Disk(open(image, "r+b"), start, size)
     sectors = bytearray(2 * _BLOCK)
     disk.readblocks(0, sectors)
     is_new = sectors == _BLANK * 2

@@ -227,6 +227,7 @@ def _paste_by_hand():
 
 def serve(is_raw):
     """Serve the terminal for ever, in raw REPL first if `is_raw`."""
+    _console.interrupts(False)
     while True:
         try:
             if is_raw:
