@@ -1,0 +1,114 @@
+"""A board as the reader of `pinter card`: real raw REPL and MicroPython, virtual reader chip."""
+
+import pytest
+
+from firmware.cards import aes
+from host_sim.board import gate_files, running
+from host_sim.cards.isodep import IsoDepCard
+from host_sim.scenario import stage
+from tests.host.personal_card import PersonalCard
+from tools.card import encoder
+from tools.card.inspect import inspect
+from tools.card.personalise import personalise
+from tools.card.transport import CardLost, TransportError
+from tools.office import cardkeys
+
+pytestmark = pytest.mark.requires_micropython
+
+MASTERS = {1: bytes(range(16)), 2: bytes(range(16, 32))}
+
+
+class OnAir(IsoDepCard):
+    """A card of the tests in a field; without the field it forgets its session."""
+
+    def __init__(self, card):
+        super().__init__(card.uid, card)
+        self.card = card
+
+    def on_power_on(self):
+        super().on_power_on()
+        self.card.power_off()
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory):
+    """A gate in service: the encoder interrupts it."""
+    made = stage.provisioned("A", {"min_tier": "uid", "rtc": True}, None)
+    files = gate_files(made["config"], None)
+    with running(tmp_path_factory.mktemp("board"), files=files, nvs=made["keys"]) as bench:
+        bench.wait_for(lambda: any(kind == "journal" for _, kind, _ in bench.events), "the boot record")
+        yield bench
+
+
+@pytest.fixture
+def reader(board):
+    transport = encoder.open_board(str(board.link), "in")
+    yield transport
+    transport.close()
+
+
+@pytest.mark.parametrize("kind", ["ntag424", "desfire"])
+def test_a_card_is_personalised_over_a_board(board, reader, kind):
+    card = PersonalCard(kind)
+    on_air = board.enter(OnAir(card))
+    info = reader.connect()
+    assert (info.uid, info.sak, info.ats) == (card.uid, 0x20, on_air.ats)
+    assert info.atqa == on_air.atqa
+    assert personalise(reader, MASTERS, 1, "JKT", False).changed
+    assert inspect(reader, MASTERS).state == "personalised"
+    board.leave(on_air)
+    card.power_off()
+    assert aes.prove(card, cardkeys.secret(MASTERS[1], card.uid, 2), "JKT")
+
+
+def test_no_card_and_two_cards(board, reader):
+    with pytest.raises(TransportError, match="0 cards on the reader"):
+        reader.connect()
+    cards = [board.enter(OnAir(PersonalCard(kind))) for kind in ("ntag424", "desfire")]
+    with pytest.raises(TransportError, match="2 cards on the reader"):
+        reader.connect()
+    for card in cards:
+        board.leave(card)
+
+
+def test_a_card_that_leaves_and_comes_back(board, reader):
+    card = PersonalCard()
+    on_air = board.enter(OnAir(card))
+    reader.connect()
+    board.leave(on_air)
+    with pytest.raises(CardLost):
+        reader.transmit(bytes.fromhex("9060000000"))
+    board.enter(on_air)
+    assert personalise(reader, MASTERS, 1, "JKT", False).changed
+    board.leave(on_air)
+
+
+def test_the_other_reader_of_the_board(board):
+    transport = encoder.open_board(str(board.link), "out")
+    on_air = board.enter(OnAir(PersonalCard()), "out")
+    assert transport.connect().uid == on_air.uid
+    board.leave(on_air, "out")
+    transport.close()
+
+
+def test_no_key_reaches_the_board(board, reader):
+    """The host makes every message: neither keys nor session keys are in what the board is told."""
+    card = PersonalCard("desfire")
+    on_air = board.enter(OnAir(card))
+    told = []
+    execute = reader._repl.exec
+    reader._repl.exec = lambda command: (told.append(command), execute(command))[1]
+    personalise(reader, MASTERS, 1, "JKT", False)
+    board.leave(on_air)
+    said = "".join(told)
+    assert card.uid.hex() not in said and bytes.fromhex("D2760000850101").hex() in said
+    secrets = [cardkeys.derive(MASTERS[1], card.uid, role) for role in cardkeys.ROLES]
+    for secret in (*secrets, card.mac_key, card.enc_key, MASTERS[1]):
+        assert secret.hex() not in said
+    loaded = reader._repl.eval("list(__import__('sys').modules)")
+    assert "firmware.cards.isodep" in loaded and "firmware.cards.ev2" not in loaded
+
+
+def test_a_port_that_is_none(tmp_path):
+    with pytest.raises(TransportError, match="failed to access"):
+        encoder.open_board(str(tmp_path / "nothing"), "in")

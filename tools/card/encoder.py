@@ -1,0 +1,178 @@
+"""A gate's board as the reader on the technician's desk, over USB and the board's raw REPL.
+
+Owns the little program that runs on the board and how the two talk. Messages for a card are made on the
+host: keys and session keys stay there, the board sees what goes over the air. The exception is MIFARE
+Classic, whose 6-byte keys the reader chip itself needs: they are in the board's RAM until its reset, on no
+flash.
+"""
+
+from typing import Any, Protocol
+
+from tools.card.transport import CardInfo, CardLost, Refused, TransportError, Unsupported
+
+SIDES = ("in", "out")
+
+# Runs on the board. One line per answer: "+" and hex, or "!", the kind of error and its words. The relays are
+# made safe by `wiring`; nothing of the gate's application is started.
+PROGRAM = """\
+import board, binascii
+from firmware import wiring
+from firmware.cards.isodep import IsoDep
+from firmware.errors import BusError, CardError
+_hardware = wiring.connect(board)
+_chip = _hardware.chips[%(side)d]
+_scanner = _hardware.readers[%(side)d]
+_link = None
+_uid = b''
+_chip.start()
+
+def _say(function, *arguments):
+    try:
+        print('+' + binascii.hexlify(function(*arguments)).decode())
+    except (BusError, CardError) as e:
+        print('!' + type(e).__name__ + ' ' + str(e))
+
+def _connect():
+    for attempt in range(10):
+        try:
+            return _activate()
+        except CardError as e:
+            error = e
+            if len(_scanner.uids) > 1:
+                break
+    raise error
+
+def _activate():
+    global _link, _uid
+    if _link:
+        _link.close()
+        _link = None
+    frames = _chip.frames()
+    frames.drop_field()
+    frames.close()
+    from time import sleep_ms
+    sleep_ms(10)
+    del _scanner.uids[:]
+    for _ in range(5):  # one that is torn at the first is found by the next
+        _scanner.poll()
+    uids = _scanner.uids
+    if len(uids) != 1:
+        raise CardError('%%d cards on the reader' %% len(uids))
+    _uid = uids[0]
+    _chip.tx[0] = 0x52
+    atqa = bytes(_chip.rx[:2]) if _chip.exchange(1, 2, 7) == 2 else b'\\0\\0'
+    try:
+        sak = _scanner.select(_uid)  # the card does not expect a second WUPA, and starts anew
+    except CardError:
+        sak = _scanner.select(_uid)
+    ats = b''
+    if sak & 0x20:
+        _link = IsoDep(_chip.frames(), 60000)
+        ats = _link.connect(0)
+    return bytes((len(_uid),)) + _uid + atqa + bytes((sak,)) + ats
+
+def _apdu(text):
+    return _link.transceive(binascii.unhexlify(text))
+"""
+
+
+class Repl(Protocol):
+    """What the encoder uses of mpremote's SerialTransport."""
+
+    def enter_raw_repl(self, soft_reset: bool = True) -> None: ...
+    def exec(self, command: str) -> bytes: ...
+    def exit_raw_repl(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class BoardTransport:
+    """The reader `side` ("in" or "out") of the board behind `repl`. `failures`: its exceptions."""
+
+    def __init__(self, repl: Repl, failures: tuple[type[Exception], ...], side: str = "in") -> None:
+        self._repl = repl
+        self._failures = failures
+        self._program = PROGRAM % {"side": SIDES.index(side)}
+        self._is_loaded = False
+
+    def connect(self) -> CardInfo:
+        """Switch the field off and on, and select the one card in it."""
+        if not self._is_loaded:
+            try:
+                # A soft reset would start the gate.
+                self._repl.enter_raw_repl(soft_reset=False)
+                self._repl.exec(self._program)
+            except self._failures as error:
+                raise TransportError(f"the board does not take the program: {_last_line(error)}") from error
+            self._is_loaded = True
+        raw = self._ask("_connect")
+        size = raw[0]
+        rest = raw[1 + size :]
+        return CardInfo(raw[1 : 1 + size], int.from_bytes(rest[:2], "little"), rest[2], rest[3:])
+
+    def transmit(self, apdu: bytes) -> bytes:
+        """Send an APDU."""
+        return self._ask("_apdu", apdu)
+
+    def raw(self, frame: bytes) -> bytes:
+        """Refuse."""
+        raise Unsupported("not with a board")
+
+    def read(self, place: int) -> bytes:
+        """Refuse."""
+        raise Unsupported("not with a board")
+
+    def write(self, place: int, data: bytes) -> None:
+        """Refuse."""
+        raise Unsupported("not with a board")
+
+    def login(self, block: int, is_key_b: bool, key: bytes) -> None:
+        """Refuse."""
+        raise Unsupported("not with a board")
+
+    def close(self) -> None:
+        """Leave the board at its friendly prompt; nothing of us stays after a reset."""
+        try:
+            self._repl.exit_raw_repl()
+            self._repl.close()
+        except self._failures:
+            pass
+
+    def _ask(self, function: str, *arguments: bytes | int) -> bytes:
+        words = [
+            repr(argument.hex()) if isinstance(argument, bytes) else str(argument) for argument in arguments
+        ]
+        try:
+            lines = self._repl.exec(f"_say({', '.join([function, *words])})").decode("ascii").split()
+            text = " ".join(lines)
+            if text[:1] == "+":
+                return bytes.fromhex(text[1:])
+        except self._failures as error:
+            raise TransportError(f"the board stopped: {_last_line(error)}") from error
+        except ValueError as error:
+            raise TransportError("the board answers something else") from error
+        kind, _, words_of_it = text[1:].partition(" ")
+        if text[:1] != "!":
+            raise TransportError("the board answers something else")
+        if kind == "Refused":
+            raise Refused(words_of_it)
+        raise (TransportError if kind == "BusError" else CardLost)(words_of_it or kind)
+
+
+def open_board(port: str, side: str) -> BoardTransport:
+    """Return the board at the serial port `port`. Raises TransportError."""
+    from mpremote.transport import TransportError as Failure
+    from mpremote.transport_serial import SerialTransport
+    from serial import SerialException
+
+    failures = (Failure, SerialException, OSError)
+    try:
+        repl: Any = SerialTransport(port)
+    except failures as error:
+        raise TransportError(f"{port}: {_last_line(error)}") from error
+    return BoardTransport(repl, failures, side)
+
+
+def _last_line(error: Exception) -> str:
+    detail = getattr(error, "error_output", None) or str(error)
+    lines = [line for line in str(detail).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__
