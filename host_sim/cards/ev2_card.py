@@ -1,446 +1,596 @@
-"""The card's side of NTAG 424 DNA and MIFARE DESFire EV2/EV3: keys, files, authentication, secure messaging.
+"""The card's side of EV2 secure messaging, and the files and keys that it protects.
 
-Written from the documents of NXP and over `cryptography`; it shares nothing with the firmware. Owns the
-applications of one card; `isodep` carries its commands, `ntag424` and `desfire` say what a card comes with.
-Nothing here hides: tests read and change the attributes.
+Owns what NTAG 424 DNA and MIFARE DESFire EV2/EV3 have in common: authentication, session keys, MACs and
+encryption, access rights, files, key changes. A `Chip` is called with a command APDU and returns a response;
+`ChipCard` puts one into the field. Written from NXP's documents over `cryptography`; it shares nothing with
+the firmware.
 
-"DS" = NXP NT4H2421Gx data sheet Rev. 3.0; "AN" = NXP AN12196 Rev. 2.0.
+"DS" = NXP NT4H2421Gx data sheet Rev. 3.0, "AN" = AN12196 Rev. 2.0. Not modelled: LRP, SDM (mirrors), counters
+of failed authentications.
 """
 
-import dataclasses
 import random
+import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
 
-PLAIN, MAC, FULL = 0, 1, 3  # CommMode as FileOption codes it (DS table 69)
-EVERYBODY, NOBODY = 14, 15  # in access rights
+from host_sim.cards.isodep import IsoDepCard
+from host_sim.cards.picc import Answer
+
+PLAIN, MAC, FULL = 0, 1, 3  # communication modes as FileOption has them (DS 8.2.3.4)
+FREE, NEVER = 14, 15  # access rights that are no key number (DS 8.2.3.3)
+BLOCK = 16
+MAC_BYTES = 8
 FACTORY_KEY = bytes(16)
+FACTORY_SIGNATURE = bytes(56)  # of a chip that NXP did not make
 
-OK = b"\x91\x00"
-MORE = b"\x91\xaf"
-ILLEGAL_COMMAND = b"\x91\x1c"
-INTEGRITY_ERROR = b"\x91\x1e"
-NO_SUCH_KEY = b"\x91\x40"
-LENGTH_ERROR = b"\x91\x7e"
-PERMISSION_DENIED = b"\x91\x9d"
-PARAMETER_ERROR = b"\x91\x9e"
-NO_SUCH_APPLICATION = b"\x91\xa0"
-AUTHENTICATION_ERROR = b"\x91\xae"
-BOUNDARY_ERROR = b"\x91\xbe"
-COMMAND_ABORTED = b"\x91\xca"
-DUPLICATE = b"\x91\xde"
-FILE_NOT_FOUND = b"\x91\xf0"
-ISO_OK = b"\x90\x00"
-ISO_NOT_FOUND = b"\x6a\x82"
+# Status bytes (DS table 23); 91 comes first in ISO wrapping.
+OK, MORE = 0x00, 0xAF
+ILLEGAL_COMMAND, INTEGRITY, NO_SUCH_KEY, LENGTH = 0x1C, 0x1E, 0x40, 0x7E
+PERMISSION, PARAMETER, AUTHENTICATION, BOUNDARY = 0x9D, 0x9E, 0xAE, 0xBE
+ABORTED, DUPLICATE, NO_SUCH_FILE, NO_SUCH_APPLICATION = 0xCA, 0xDE, 0xF0, 0xA0
 
-_BLOCK = 16
-_PART = 59  # bytes of an answer in one frame, before AF
+# ISO/IEC 7816-4 status words.
+ISO_OK, ISO_LENGTH, ISO_SECURITY = b"\x90\x00", b"\x67\x00", b"\x69\x82"
+ISO_NOT_FOUND, ISO_P1_P2, ISO_NO_INS, ISO_NO_CLA = b"\x6a\x82", b"\x6a\x86", b"\x6d\x00", b"\x6e\x00"
+
+_NATIVE = 0x90  # CLA of a native command in ISO wrapping
+_LABEL_COMMAND, _LABEL_ANSWER = b"\xa5\x5a", b"\x5a\xa5"
+_READ_MAX = 256 - MAC_BYTES  # of one answer in CommMode.MAC
 
 
-class Refusal(Exception):
-    """The card says no; `status`: its two bytes. A refusal ends the authentication (DS 9.1.1)."""
+class Refused(Exception):
+    """The command ends with this status byte, and with it the authentication."""
 
-    def __init__(self, status: bytes) -> None:
-        super().__init__(status.hex())
+    def __init__(self, status: int) -> None:
+        super().__init__("status %02x" % status)
         self.status = status
 
 
+def cbc(key: bytes, data: bytes, *, encrypt: bool, iv: bytes = bytes(BLOCK)) -> bytes:
+    """Return `data` (whole blocks) through AES-CBC."""
+    cipher = Cipher(algorithms.AES(key), modes.CBC(iv))
+    context = cipher.encryptor() if encrypt else cipher.decryptor()
+    return context.update(data) + context.finalize()
+
+
 def cmac(key: bytes, data: bytes) -> bytes:
-    """Return AES-CMAC (NIST SP 800-38B), 16 bytes."""
+    """Return the 16-byte AES-CMAC of `data`."""
     mac = CMAC(algorithms.AES(key))
     mac.update(data)
     return mac.finalize()
 
 
-def encrypt(key: bytes, data: bytes, iv: bytes = bytes(_BLOCK)) -> bytes:
-    """Return `data` under AES-CBC."""
-    worker = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
-    return worker.update(data) + worker.finalize()
+def rotated(block: bytes) -> bytes:
+    """Return `block` rotated left by a byte, as both sides show that they could decrypt it."""
+    return block[1:] + block[:1]
 
 
-def decrypt(key: bytes, data: bytes, iv: bytes = bytes(_BLOCK)) -> bytes:
-    """Return what `encrypt` had."""
-    worker = Cipher(algorithms.AES(key), modes.CBC(iv)).decryptor()
-    return worker.update(data) + worker.finalize()
+def padded(data: bytes) -> bytes:
+    """Return `data` with 80 and zeros up to whole blocks (ISO/IEC 9797-1 method 2; DS 9.1.4)."""
+    return data + b"\x80" + bytes(-(len(data) + 1) % BLOCK)
 
 
-def rotate(data: bytes) -> bytes:
-    """Return `data` with its first byte last (RndA', RndB')."""
-    return data[1:] + data[:1]
+def unpadded(data: bytes) -> bytes:
+    """Undo `padded`; raises Refused."""
+    stripped = data.rstrip(b"\0")
+    if stripped[-1:] != b"\x80":
+        raise Refused(INTEGRITY)
+    return stripped[:-1]
 
 
-def jam_crc(data: bytes) -> bytes:
-    """Return CRC-32 without the final inversion, little-endian, as ChangeKey has it (DS 10.6.1)."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0xEDB88320 if crc & 1 else 0)
-    return crc.to_bytes(4, "little")
+@dataclass(frozen=True)
+class Rights:
+    """Who may do what with a file: a key number, FREE or NEVER (DS 8.2.3.3)."""
+
+    read: int = 0
+    write: int = 0
+    read_write: int = 0
+    change: int = 0
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> "Rights":
+        """Return the rights in two bytes, as they go over the air."""
+        return cls(raw[1] >> 4, raw[1] & 15, raw[0] >> 4, raw[0] & 15)
+
+    def __bytes__(self) -> bytes:
+        return bytes((self.read_write << 4 | self.change, self.read << 4 | self.write))
 
 
-@dataclasses.dataclass
+@dataclass
 class File:
-    """A standard data file. Rights: key numbers, EVERYBODY or NOBODY."""
+    """A standard data file."""
 
     data: bytearray
     mode: int = PLAIN
-    read: int = EVERYBODY
-    write: int = EVERYBODY
-    read_write: int = EVERYBODY
-    change: int = 0
-
-    def set_rights(self, rights: bytes) -> None:
-        """Take the two bytes of access rights (DS 8.2.3.3)."""
-        self.read_write, self.change = rights[0] >> 4, rights[0] & 15
-        self.read, self.write = rights[1] >> 4, rights[1] & 15
+    rights: Rights = field(default_factory=Rights)
+    iso_id: int | None = None
 
     def settings(self) -> bytes:
-        """Return what GetFileSettings tells: type, option, rights 2, size 3."""
-        rights = bytes((self.read_write << 4 | self.change, self.read << 4 | self.write))
-        return bytes((0, self.mode)) + rights + len(self.data).to_bytes(3, "little")
+        """Return what GetFileSettings tells (DS 10.7.2)."""
+        return bytes((0, self.mode)) + bytes(self.rights) + len(self.data).to_bytes(3, "little")
 
 
-@dataclasses.dataclass
+@dataclass
+class Key:
+    """A key of 16 bytes and its version."""
+
+    value: bytes = FACTORY_KEY
+    version: int = 0
+
+
+@dataclass
 class Application:
-    """Keys (number: 16 bytes) with versions, and files. `number`: DESFire's AID; `df_name`: of ISO SELECT."""
+    """Keys and files under a DF name; `change_key`: which key changes the others (14: each itself)."""
 
-    df_name: bytes
-    number: int
-    keys: dict[int, bytes]
-    files: dict[int, File] = dataclasses.field(default_factory=dict)
-    versions: dict[int, int] = dataclasses.field(default_factory=dict)
+    keys: list[Key]
+    files: dict[int, File] = field(default_factory=dict)
+    df_name: bytes | None = None
+    iso_id: int | None = None
+    settings: int = 0x0F  # KeySett1 of DESFire
+    change_key: int = 0
 
 
-@dataclasses.dataclass
-class _Session:
+@dataclass
+class Session:
+    """An authentication that is on: key number, transaction identifier, counter, session keys (DS 9.1)."""
+
     key_no: int
     ti: bytes
+    counter: int
     enc_key: bytes
     mac_key: bytes
-    counter: int = 0
+
+    @classmethod
+    def agreed(
+        cls, key_no: int, key: bytes, rnd_a: bytes, rnd_b: bytes, ti: bytes, counter: int = 0
+    ) -> "Session":
+        """Return the session that both random numbers make (DS 9.1.7)."""
+        mixed = bytes(a ^ b for a, b in zip(rnd_a[2:8], rnd_b[:6], strict=True))
+        vector = b"\x00\x01\x00\x80" + rnd_a[:2] + mixed + rnd_b[6:] + rnd_a[8:]
+        return cls(key_no, ti, counter, cmac(key, _LABEL_COMMAND + vector), cmac(key, _LABEL_ANSWER + vector))
+
+    def mac(self, first: int, data: bytes) -> bytes:
+        """Return the MAC of a command (`first`: its code) or an answer (its status), DS 9.1.3."""
+        counter = self.counter.to_bytes(2, "little")
+        return cmac(self.mac_key, bytes((first,)) + counter + self.ti + data)[1::2]
+
+    def opened(self, code: int, header: bytes, body: bytes, mode: int) -> bytes:
+        """Return what a command says after `header`; raises Refused if its MAC or its padding is wrong."""
+        if mode == PLAIN:
+            return body
+        body, mac = body[:-MAC_BYTES], body[-MAC_BYTES:]
+        if len(mac) < MAC_BYTES:
+            raise Refused(LENGTH)
+        if self.mac(code, header + body) != mac:
+            raise Refused(INTEGRITY)
+        if mode == MAC or not body:
+            return body
+        if len(body) % BLOCK:
+            raise Refused(LENGTH)
+        return unpadded(cbc(self.enc_key, body, encrypt=False, iv=self._iv(_LABEL_COMMAND)))
+
+    def sealed(self, data: bytes, mode: int) -> bytes:
+        """Count the command, and return its answer as `mode` asks."""
+        self.counter = (self.counter + 1) & 0xFFFF
+        if mode == PLAIN:
+            return data
+        if mode == FULL and data:
+            data = cbc(self.enc_key, padded(data), encrypt=True, iv=self._iv(_LABEL_ANSWER))
+        return data + self.mac(OK, data)
+
+    def _iv(self, label: bytes) -> bytes:
+        block = label + self.ti + self.counter.to_bytes(2, "little") + bytes(8)
+        return cbc(self.enc_key, block, encrypt=True)
 
 
-class Ev2Card:
-    """What an EV2 card answers to APDUs: call it with a command. `source` makes RndB and TI, so runs repeat.
+@dataclass(frozen=True)
+class Message:
+    """A command: its code, and what followed."""
 
-    `version`: 7 + 7 bytes of hardware and software for GetVersion; `signature`: the originality signature,
-    56 bytes; `on_commands`: further native commands, code -> method.
+    code: int
+    data: bytes
+
+    def header(self, size: int) -> bytes:
+        """Return the first `size` bytes, which are never encrypted; raises Refused if there are fewer."""
+        if len(self.data) < size:
+            raise Refused(LENGTH)
+        return self.data[:size]
+
+
+Reply = tuple[bytes, int]  # data, status byte
+Handler = Callable[[Any, Message], Reply]
+
+
+class Chip:
+    """A chip with EV2 messaging. `chip(apdu)` is its response; `reset` is the loss of the field.
+
+    `version`: hardware 7, software 7, and batch and date 7 of GetVersion; `signature`: 56 bytes of Read_Sig;
+    `draw(n)`: random bytes, by default from a generator that starts from the UID, so that a run repeats.
     """
+
+    commands: Mapping[int, Handler] = {}
+    at_card_level: frozenset[int] = frozenset()  # commands that need no application
+    signature_status = OK
 
     def __init__(
         self,
         uid: bytes,
-        applications: list[Application],
-        version: bytes,
-        signature: bytes = bytes(56),
-        source: random.Random | None = None,
+        version: tuple[bytes, bytes, bytes],
+        *,
+        signature: bytes = FACTORY_SIGNATURE,
+        draw: Callable[[int], bytes] | None = None,
     ) -> None:
-        self.uid = uid
-        self.applications = applications
+        self.uid = bytes(uid)
         self.version = version
         self.signature = signature
-        self._source = source or random.Random(uid)
-        self.selected: Application = applications[0]
-        self.session: _Session | None = None
-        self.authentications = 0  # that held
-        self._pending: Callable[[bytes], bytes] | None = None  # what an AF goes on with
-        self._rest = b""
-        self._commands: Mapping[int, Callable[[int, bytes], bytes]] = {
-            0x71: self._authenticate_first,
-            0x77: self._authenticate_non_first,
-            0x60: self._get_version,
-            0x51: self._get_card_uid,
-            0x64: self._get_key_version,
-            0x3C: self._read_signature,
-            0xF5: self._get_file_settings,
-            0x5F: self._change_file_settings,
-            0xC4: self._change_key,
-            0xAD: self._read_data,
-            0x8D: self._write_data,
-            **self.more_commands(),
-        }
-
-    def more_commands(self) -> Mapping[int, Callable[[int, bytes], bytes]]:
-        """Return the native commands that a kind of card has beyond the common ones."""
-        return {}
+        self.draw = draw or random.Random("chip " + self.uid.hex()).randbytes
+        self.applications: list[Application] = []
+        self.wrong_keys = 0  # authentications that failed
+        self.application: Application | None = None
+        self.session: Session | None = None
+        self.selected_file: File | None = None
+        self._pending: Callable[[bytes], Reply] | None = None
 
     def reset(self) -> None:
-        """Lose the field."""
-        self.selected = self.applications[0]
-        self.session = self._pending = None
-        self._rest = b""
+        """Forget what was selected and authenticated."""
+        self.select(None)
 
-    def __call__(self, command: bytes) -> bytes:
-        """Answer one APDU, status included."""
-        if len(command) < 4:
-            return b"\x67\x00"
-        cla, code, p1 = command[0], command[1], command[2]
-        data = command[5 : 5 + command[4]] if len(command) > 5 else b""
-        if cla == 0x00 and code == 0xA4:
-            return self._iso_select(p1, data)
-        if cla != 0x90:
-            return b"\x6e\x00"
-        if (len(command) > 5 and len(command) != 6 + command[4]) or command[2:4] != b"\0\0":
-            return LENGTH_ERROR
+    def select(self, application: Application | None) -> None:
+        """Select; an authentication ends."""
+        self.application = application
+        self.selected_file = None
+        self.session = None
+        self._pending = None
+
+    # APDUs ------------------------------------------------------------------------------------------------
+
+    def __call__(self, apdu: bytes) -> bytes:
+        """Return the response to a command APDU, status included; never raises for what a reader may send."""
+        if len(apdu) < 4:
+            return ISO_LENGTH
+        if apdu[0] == _NATIVE:
+            data = _wrapped(apdu)
+            if data is None or apdu[2:4] != b"\0\0":
+                self.session = self._pending = None
+                return b"\x91" + bytes((LENGTH,))
+            answer, status = self.respond(apdu[1], data)
+            return answer + self.status_word(apdu[1], status)
+        if apdu[0] == 0x00:
+            return self._iso(apdu)
+        return ISO_NO_CLA
+
+    def status_word(self, code: int, status: int) -> bytes:
+        """Return the status word of an answer in ISO wrapping."""
+        return b"\x91" + bytes((status,))
+
+    def respond(self, code: int, data: bytes) -> Reply:
+        """Carry out a native command; return data and status byte."""
         pending, self._pending = self._pending, None
         try:
-            if code == 0xAF:
+            if code == MORE:
                 if pending is None:
-                    raise Refusal(COMMAND_ABORTED)
+                    raise Refused(ABORTED)
                 return pending(data)
-            handler = self._commands.get(code)
-            if handler is None:
-                raise Refusal(ILLEGAL_COMMAND)
-            return handler(code, data)
-        except Refusal as refusal:
+            if pending is not None:  # DS table 23: a command in the middle of another one
+                raise Refused(ABORTED)
+            handler = self.commands.get(code)
+            if handler is None or (self.application is None and code not in self.at_card_level):
+                raise Refused(ILLEGAL_COMMAND)
+            return handler(self, Message(code, data))
+        except Refused as refused:
             self.session = None
-            return refusal.status
+            return b"", refused.status
 
-    # ISO commands
-
-    def _iso_select(self, p1: int, data: bytes) -> bytes:
+    def _iso(self, apdu: bytes) -> bytes:
         self._pending = None
+        handler = {0xA4: self._iso_select, 0xB0: self._iso_read}.get(apdu[1])
+        return ISO_NO_INS if handler is None else handler(apdu)
+
+    def _iso_select(self, apdu: bytes) -> bytes:
+        """ISOSelectFile (DS 10.9.1): by DF name or file identifier; the answer is a bare status."""
+        data = _wrapped(apdu)
+        if data is None:
+            return ISO_LENGTH
+        if apdu[2] not in (0, 4) or apdu[3] not in (0x00, 0x0C):
+            return ISO_P1_P2
+        if apdu[2] == 4:
+            for application in self.applications:
+                if application.df_name == data:
+                    self.select(application)
+                    return ISO_OK
+            return ISO_NOT_FOUND
+        if len(data) != 2:
+            return ISO_LENGTH
+        number = int.from_bytes(data, "big")
+        if number == 0x3F00:
+            self.select(None)
+            return ISO_OK
         for application in self.applications:
-            if p1 == 0x04 and application.df_name and data == application.df_name:
-                self.selected = application
-                self.session = None
+            if application.iso_id == number:
+                self.select(application)
+                return ISO_OK
+        for candidate in self.application.files.values() if self.application else ():
+            if candidate.iso_id == number:
+                self.selected_file = candidate
                 return ISO_OK
         return ISO_NOT_FOUND
 
-    # Authentication (DS 9.1.5, 9.1.6; AN 5.6)
+    def _iso_read(self, apdu: bytes) -> bytes:
+        """ISOReadBinary (DS 10.9.2): what anybody may read, in plain."""
+        if len(apdu) != 5:
+            return ISO_LENGTH
+        source, offset = self.selected_file, apdu[2] << 8 | apdu[3]
+        if apdu[2] & 0x80:  # a short file identifier
+            offset = apdu[3]
+            short = apdu[2] & 0x1F
+            files = self.application.files.values() if self.application else ()
+            source = next((one for one in files if (one.iso_id or 0) & 0x1F == short), None)
+        if source is None:
+            return ISO_NOT_FOUND
+        if FREE not in (source.rights.read, source.rights.read_write) or source.mode != PLAIN:
+            return ISO_SECURITY
+        if offset >= len(source.data):
+            return ISO_P1_P2
+        return bytes(source.data[offset : offset + (apdu[4] or 256)]) + ISO_OK
 
-    def _authenticate_first(self, code: int, data: bytes) -> bytes:
-        if len(data) < 2 or len(data) != 2 + data[1]:
-            raise Refusal(LENGTH_ERROR)
-        return self._challenge(data[0], first=True)
+    # For handlers -----------------------------------------------------------------------------------------
 
-    def _authenticate_non_first(self, code: int, data: bytes) -> bytes:
-        if len(data) != 1:
-            raise Refusal(LENGTH_ERROR)
+    def opened(self, message: Message, size: int, mode: int) -> bytes:
+        """Return what a command says after its `size` bytes of header; in plain without a session."""
+        header = message.header(size)
+        body = message.data[size:]
+        return body if self.session is None else self.session.opened(message.code, header, body, mode)
+
+    def sealed(self, data: bytes, mode: int) -> Reply:
+        """Return the last answer of a command."""
+        return (data if self.session is None else self.session.sealed(data, mode)), OK
+
+    def parts(self, parts: list[bytes], mode: int) -> Reply:
+        """Answer in several parts, each but the first asked for with AF; the last carries the MAC of all."""
+        whole = b"".join(parts)
+        mac = self.sealed(whole, mode)[0][len(whole) :] if mode == MAC else b""
+        rest = [*parts[:-1], parts[-1] + mac]
+
+        def go_on(data: bytes) -> Reply:
+            if data:
+                raise Refused(LENGTH)
+            part = rest.pop(0)
+            if rest:
+                self._pending = go_on
+            return part, MORE if rest else OK
+
+        return go_on(b"")
+
+    def key(self, number: int) -> Key:
+        """Return a key of what is selected; raises Refused."""
+        keys = self.application.keys if self.application else []
+        if number >= len(keys):
+            raise Refused(NO_SUCH_KEY)
+        return keys[number]
+
+    def file(self, number: int) -> File:
+        """Return a file of the application that is selected; raises Refused."""
+        files = self.application.files if self.application else {}
+        if number not in files:
+            raise Refused(NO_SUCH_FILE)
+        return files[number]
+
+    def access(self, wanted: File, *rights: int) -> int:
+        """Return the communication mode in which one of `rights` allows an access; raises Refused.
+
+        The mode of the file counts for who has authenticated with a key that is named; everybody's right is
+        used in plain (DS 8.2.3.4).
+        """
+        if self.session is not None and self.session.key_no in rights:
+            return wanted.mode
+        if FREE in rights:
+            return PLAIN
+        is_for_keys = any(right < FREE for right in rights)
+        raise Refused(AUTHENTICATION if self.session is None and is_for_keys else PERMISSION)
+
+    def need(self, number: int) -> None:
+        """Raise Refused unless the session is that of key `number`."""
         if self.session is None:
-            raise Refusal(PERMISSION_DENIED)
-        return self._challenge(data[0], first=False)
+            raise Refused(AUTHENTICATION)
+        if self.session.key_no != number:
+            raise Refused(PERMISSION)
 
-    def _challenge(self, key_no: int, first: bool) -> bytes:
-        key = self.selected.keys.get(key_no)
-        if key is None:
-            raise Refusal(NO_SUCH_KEY)
-        rnd_b = self._source.randbytes(_BLOCK)
-        before = self.session
+    # Authentication (DS 9.1.5, 9.1.6) ---------------------------------------------------------------------
+
+    def authenticate_first(self, message: Message) -> Reply:
+        """AuthenticateEV2First: a new transaction."""
+        number, size = message.header(2)
+        capabilities = message.data[2:]
+        if size > 6 or len(capabilities) != size:
+            raise Refused(LENGTH)
         self.session = None
-        self._pending = lambda data: self._respond(key_no, key, rnd_b, None if first else before, data)
-        return encrypt(key, rnd_b) + MORE
+        return self._challenge(number, lambda: self.draw(4), 0, capabilities)
 
-    def _respond(self, key_no: int, key: bytes, rnd_b: bytes, before: _Session | None, data: bytes) -> bytes:
-        if len(data) != 2 * _BLOCK:
-            raise Refusal(LENGTH_ERROR)
-        plain = decrypt(key, data)
-        rnd_a = plain[:_BLOCK]
-        if plain[_BLOCK:] != rotate(rnd_b):
-            raise Refusal(AUTHENTICATION_ERROR)
-        mixed = bytes(a ^ b for a, b in zip(rnd_a[2:8], rnd_b[:6], strict=True))
-        vector = b"\x00\x01\x00\x80" + rnd_a[:2] + mixed + rnd_b[6:] + rnd_a[8:]
-        ti = before.ti if before else self._source.randbytes(4)
-        self.session = _Session(
-            key_no,
-            ti,
-            cmac(key, b"\xa5\x5a" + vector),
-            cmac(key, b"\x5a\xa5" + vector),
-            before.counter if before else 0,
-        )
-        self.authentications += 1
-        answer = rotate(rnd_a) if before else ti + rotate(rnd_a) + bytes(12)
-        return encrypt(key, answer) + OK
+    def authenticate_non_first(self, message: Message) -> Reply:
+        """AuthenticateEV2NonFirst: another key within the transaction."""
+        (number,) = message.header(1)
+        if self.session is None:
+            raise Refused(AUTHENTICATION)
+        ti = self.session.ti
+        return self._challenge(number, lambda: ti, self.session.counter, None)
 
-    # Secure messaging (DS 9.1.8 to 9.1.10)
+    def _challenge(
+        self, number: int, ti: Callable[[], bytes], counter: int, capabilities: bytes | None
+    ) -> Reply:
+        key = self.key(number).value
+        rnd_b = self.draw(BLOCK)
 
-    def _truncated_mac(self, session: _Session, first: int, counter: int, data: bytes) -> bytes:
-        message = bytes((first,)) + counter.to_bytes(2, "little") + session.ti + data
-        return cmac(session.mac_key, message)[1::2]
+        def part_2(data: bytes) -> Reply:
+            if len(data) != 2 * BLOCK:
+                raise Refused(LENGTH)
+            plain = cbc(key, data, encrypt=False)
+            rnd_a = plain[:BLOCK]
+            if plain[BLOCK:] != rotated(rnd_b):
+                self.wrong_keys += 1
+                raise Refused(AUTHENTICATION)
+            session = Session.agreed(number, key, rnd_a, rnd_b, ti(), counter)
+            answer = rotated(rnd_a)
+            if capabilities is not None:
+                answer = session.ti + answer + bytes(6) + capabilities.ljust(6, b"\0")
+            self.session = session
+            return cbc(key, answer, encrypt=True), OK
 
-    def _iv(self, session: _Session, label: bytes, counter: int) -> bytes:
-        return encrypt(session.enc_key, label + session.ti + counter.to_bytes(2, "little") + bytes(8))
+        self._pending = part_2
+        return cbc(key, rnd_b, encrypt=True), MORE
 
-    def _open(self, code: int, data: bytes, header: int, mode: int) -> tuple[bytes, bytes]:
-        """Return (header, plain data) of a command that came in `mode`; `header`: bytes of it."""
-        session = self.session
-        if session is None:
-            if mode == FULL:
-                raise Refusal(PERMISSION_DENIED)
-            return data[:header], data[header:]
-        if mode == PLAIN:
-            return data[:header], data[header:]
-        body, mac = data[:-8], data[-8:]
-        if len(data) < header + 8 or mac != self._truncated_mac(session, code, session.counter, body):
-            raise Refusal(INTEGRITY_ERROR)
-        head, rest = body[:header], body[header:]
-        if mode == FULL and rest:
-            if len(rest) % _BLOCK:
-                raise Refusal(LENGTH_ERROR)
-            plain = decrypt(session.enc_key, rest, self._iv(session, b"\xa5\x5a", session.counter))
-            plain = plain.rstrip(b"\0")
-            if plain[-1:] != b"\x80":
-                raise Refusal(INTEGRITY_ERROR)
-            rest = plain[:-1]
-        return head, rest
+    # Commands ---------------------------------------------------------------------------------------------
 
-    def _close(self, data: bytes, mode: int) -> bytes:
-        """Return the answer with `data` in `mode`, and count the command."""
-        session = self.session
-        if session is None:
-            return self._in_parts(data)
-        session.counter += 1
-        if mode == PLAIN:
-            return self._in_parts(data)
-        if mode == FULL and data:
-            padded = data + b"\x80" + bytes(-(len(data) + 1) % _BLOCK)
-            data = encrypt(session.enc_key, padded, self._iv(session, b"\x5a\xa5", session.counter))
-        return self._in_parts(data + self._truncated_mac(session, 0, session.counter, data))
-
-    def _in_parts(self, data: bytes) -> bytes:
-        if len(data) <= _PART:
-            return data + OK
-        self._rest = data[_PART:]
-        self._pending = lambda _: self._in_parts(self._rest)
-        return data[:_PART] + MORE
-
-    # Commands
-
-    def _get_version(self, code: int, data: bytes) -> bytes:
-        mode = MAC if self.session else PLAIN
-        self._open(code, data, 0, mode)
-        told = self.version[:7], self.version[7:14], self.shown_uid() + bytes(5) + b"\x20\x26"
-        if self.session:
-            return self._close(b"".join(told), MAC)
-        parts = list(told)
-
-        def following(_: bytes) -> bytes:
-            part = parts.pop(0)
-            if not parts:
-                return part + OK
-            self._pending = following
-            return part + MORE
-
-        return following(b"")
+    def get_version(self, message: Message) -> Reply:
+        """GetVersion (DS 10.5.2): hardware, software, UID and batch."""
+        if self.opened(message, 0, MAC):
+            raise Refused(LENGTH)
+        hardware, software, batch = self.version
+        return self.parts([hardware, software, self.shown_uid() + batch], MAC if self.session else PLAIN)
 
     def shown_uid(self) -> bytes:
-        """Return the UID that GetVersion tells: zeros if the card shows random ones."""
+        """Return the UID that GetVersion tells."""
         return self.uid
 
-    def _get_card_uid(self, code: int, data: bytes) -> bytes:
+    def get_card_uid(self, message: Message) -> Reply:
+        """GetCardUID (DS 10.5.3): the real one, encrypted."""
         if self.session is None:
-            raise Refusal(PERMISSION_DENIED)
-        self._open(code, data, 0, MAC)
-        return self._close(self.uid, FULL)
+            raise Refused(AUTHENTICATION)
+        if self.opened(message, 0, MAC):
+            raise Refused(LENGTH)
+        return self.sealed(self.uid, FULL)
 
-    def _get_key_version(self, code: int, data: bytes) -> bytes:
-        mode = MAC if self.session else PLAIN
-        head, _ = self._open(code, data, 1, mode)
-        if not head or head[0] not in self.selected.keys:
-            raise Refusal(NO_SUCH_KEY)
-        return self._close(bytes((self.selected.versions.get(head[0], 0),)), mode)
+    def get_key_version(self, message: Message) -> Reply:
+        """GetKeyVersion (DS 10.6.2)."""
+        (number,) = message.header(1)
+        if self.opened(message, 1, MAC):
+            raise Refused(LENGTH)
+        return self.sealed(bytes((self.key(number).version,)), MAC)
 
-    def _read_signature(self, code: int, data: bytes) -> bytes:
-        if self.session:
-            self._open(code, data, 1, MAC)
-            return self._close(self.signature, FULL)
-        return self.signature + self.signature_status
-
-    signature_status = b"\x91\x90"
-
-    def _file(self, number: int) -> File:
-        found = self.selected.files.get(number)
-        if found is None:
-            raise Refusal(FILE_NOT_FOUND)
-        return found
-
-    def _may(self, *rights: int) -> bool:
-        own = self.session.key_no if self.session else None
-        return any(right == EVERYBODY or (right != NOBODY and right == own) for right in rights)
-
-    def _get_file_settings(self, code: int, data: bytes) -> bytes:
-        mode = MAC if self.session else PLAIN
-        head, _ = self._open(code, data, 1, mode)
-        if not head:
-            raise Refusal(LENGTH_ERROR)
-        return self._close(self._file(head[0]).settings(), mode)
-
-    def _change_file_settings(self, code: int, data: bytes) -> bytes:
-        head, rest = self._open(code, data, 1, FULL)
-        found = self._file(head[0])
-        if not self._may(found.change):
-            raise Refusal(PERMISSION_DENIED)
-        if len(rest) != 3 or rest[0] not in (PLAIN, MAC, FULL):
-            raise Refusal(PARAMETER_ERROR)
-        found.mode = rest[0]
-        found.set_rights(rest[1:3])
-        return self._close(b"", MAC)
-
-    def _change_key(self, code: int, data: bytes) -> bytes:
-        session = self.session
-        if session is None or session.key_no != 0:
-            raise Refusal(PERMISSION_DENIED)
-        head, rest = self._open(code, data, 1, FULL)
-        number = head[0] & 0x3F
-        old = self.selected.keys.get(number)
-        if old is None:
-            raise Refusal(NO_SUCH_KEY)
-        if number == session.key_no:
-            if len(rest) != 17:
-                raise Refusal(LENGTH_ERROR)
-            new = rest[:16]
-        else:
-            if len(rest) != 21:
-                raise Refusal(LENGTH_ERROR)
-            new = bytes(a ^ b for a, b in zip(rest[:16], old, strict=True))
-            if jam_crc(new) != rest[17:]:
-                raise Refusal(INTEGRITY_ERROR)
-        self.selected.keys[number] = new
-        self.selected.versions[number] = rest[16]
-        if number == session.key_no:
+    def change_key(self, message: Message) -> Reply:
+        """ChangeKey (DS 10.6.1): XORed with the old key, unless the key is that of the session."""
+        number = message.header(1)[0] & 0x3F
+        assert self.application is not None
+        key = self.key(number)
+        master = self.application.change_key
+        self.need(number if number == 0 or master == FREE else master)
+        assert self.session is not None
+        plain = self.opened(message, 1, FULL)
+        if number == self.session.key_no:
+            if len(plain) != 17:
+                raise Refused(LENGTH)
+            key.value, key.version = plain[:16], plain[16]
             self.session = None
-            return OK
-        return self._close(b"", MAC)
+            return b"", OK
+        if len(plain) != 21:
+            raise Refused(LENGTH)
+        new = bytes(a ^ b for a, b in zip(plain[:16], key.value, strict=True))
+        if (zlib.crc32(new) ^ 0xFFFFFFFF).to_bytes(4, "little") != plain[17:]:
+            raise Refused(INTEGRITY)
+        key.value, key.version = new, plain[16]
+        return self.sealed(b"", FULL)
 
-    def _place(self, head: bytes) -> tuple[File, int, int]:
-        if len(head) != 7:
-            raise Refusal(LENGTH_ERROR)
-        found = self._file(head[0])
-        at, size = int.from_bytes(head[1:4], "little"), int.from_bytes(head[4:7], "little")
-        if at + size > len(found.data):
-            raise Refusal(BOUNDARY_ERROR)
-        return found, at, size
+    def get_file_settings(self, message: Message) -> Reply:
+        """GetFileSettings (DS 10.7.2)."""
+        (number,) = message.header(1)
+        if self.opened(message, 1, MAC):
+            raise Refused(LENGTH)
+        return self.sealed(self.file(number).settings(), MAC)
 
-    def _mode_of(self, found: File, right: int) -> int:
-        """Return the mode of an access: what everybody may needs none (DS 8.2.3.3)."""
-        free = EVERYBODY in (right, found.read_write)
-        if free and (self.session is None or not self._holds(right, found.read_write)):
-            return PLAIN
-        return found.mode
+    def change_file_settings(self, message: Message) -> Reply:
+        """ChangeFileSettings (DS 10.7.1): communication mode and rights; SDM is refused."""
+        (number,) = message.header(1)
+        wanted = self.file(number)
+        self.access(wanted, wanted.rights.change)
+        plain = self.opened(message, 1, FULL)
+        if len(plain) < 3:
+            raise Refused(LENGTH)
+        if plain[0] not in (PLAIN, MAC, FULL) or len(plain) != 3:
+            raise Refused(PARAMETER)
+        wanted.mode, wanted.rights = plain[0], Rights.from_bytes(plain[1:3])
+        return self.sealed(b"", MAC)
 
-    def _holds(self, *rights: int) -> bool:
-        return self.session is not None and self.session.key_no in rights
+    def read_data(self, message: Message) -> Reply:
+        """ReadData (DS 10.8.1); length 0: up to the end."""
+        header = message.header(7)
+        wanted = self.file(header[0])
+        mode = self.access(wanted, wanted.rights.read, wanted.rights.read_write)
+        if self.opened(message, 7, MAC if mode else PLAIN):
+            raise Refused(LENGTH)
+        start, end = self._span(header, wanted)
+        return self.sealed(bytes(wanted.data[start:end]), mode)
 
-    def _read_data(self, code: int, data: bytes) -> bytes:
-        found = self._file(data[0]) if data else None
-        if found is None or not self._may(found.read, found.read_write):
-            raise Refusal(PERMISSION_DENIED)
-        mode = self._mode_of(found, found.read)
-        head, _ = self._open(code, data, 7, MAC if mode else PLAIN)
-        found, at, size = self._place(head)
-        return self._close(bytes(found.data[at : at + (size or len(found.data) - at)]), mode)
+    def write_data(self, message: Message) -> Reply:
+        """WriteData (DS 10.8.2)."""
+        header = message.header(7)
+        wanted = self.file(header[0])
+        mode = self.access(wanted, wanted.rights.write, wanted.rights.read_write)
+        data = self.opened(message, 7, mode)
+        size = int.from_bytes(header[4:7], "little")
+        if size != len(data) or not size:
+            raise Refused(LENGTH)
+        start, end = self._span(header, wanted)
+        wanted.data[start:end] = data
+        return self.sealed(b"", MAC if mode else PLAIN)
 
-    def _write_data(self, code: int, data: bytes) -> bytes:
-        found = self._file(data[0]) if data else None
-        if found is None or not self._may(found.write, found.read_write):
-            raise Refusal(PERMISSION_DENIED)
-        mode = self._mode_of(found, found.write)
-        head, rest = self._open(code, data, 7, mode)
-        found, at, size = self._place(head)
-        if len(rest) != size:
-            raise Refusal(LENGTH_ERROR)
-        found.data[at : at + size] = rest
-        return self._close(b"", MAC if mode else PLAIN)
+    def _span(self, header: bytes, wanted: File) -> tuple[int, int]:
+        offset, size = int.from_bytes(header[1:4], "little"), int.from_bytes(header[4:7], "little")
+        end = offset + size if size else len(wanted.data)
+        if offset >= len(wanted.data) or end > len(wanted.data) or end - offset > _READ_MAX:
+            raise Refused(BOUNDARY)
+        return offset, end
+
+    def read_signature(self, message: Message) -> Reply:
+        """Read_Sig (DS 10.10.1): what NXP signed at the factory; encrypted in a session."""
+        if message.header(1) != b"\0":
+            raise Refused(PARAMETER)
+        if self.opened(message, 1, MAC):
+            raise Refused(LENGTH)
+        answer, status = self.sealed(self.signature, FULL)
+        return answer, self.signature_status or status
+
+
+COMMANDS: Mapping[int, Handler] = {
+    0x71: Chip.authenticate_first,
+    0x77: Chip.authenticate_non_first,
+    0x60: Chip.get_version,
+    0x51: Chip.get_card_uid,
+    0x64: Chip.get_key_version,
+    0xC4: Chip.change_key,
+    0xF5: Chip.get_file_settings,
+    0x5F: Chip.change_file_settings,
+    0xAD: Chip.read_data,
+    0x8D: Chip.write_data,
+    0x3C: Chip.read_signature,
+}
+
+
+class ChipCard(IsoDepCard):
+    """A card in the field with the chip `chip`; `options` are those of IsoDepCard."""
+
+    def __init__(self, chip: Chip, **options: Any) -> None:
+        super().__init__(chip.uid, chip, **options)
+        self.chip = chip
+
+    def on_power_on(self) -> None:
+        """Forget the conversation, and what was selected and authenticated in it."""
+        super().on_power_on()
+        self.chip.reset()
+
+    def _activate(self, data: bytes) -> Answer | None:
+        self.chip.reset()
+        return super()._activate(data)
+
+
+def _wrapped(apdu: bytes) -> bytes | None:
+    """Return the data of a short APDU (cases 1 to 4), None if its lengths do not fit."""
+    if len(apdu) <= 5:
+        return b""
+    size = apdu[4]
+    if not size or len(apdu) not in (5 + size, 6 + size):
+        return None
+    return apdu[5 : 5 + size]

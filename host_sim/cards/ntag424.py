@@ -1,35 +1,80 @@
-"""An NTAG 424 DNA: one application with five keys and three files, as it is delivered or as a pool card.
+"""NTAG 424 DNA: one application with five keys and three files, as from the factory or personalised.
 
-Owns what is in the card; the commands are `ev2_card`'s, the protocol `isodep`'s.
-"DS" = NXP NT4H2421Gx data sheet Rev. 3.0.
+Owns what tells this product from others with the same messaging (`ev2_card`): its files, versions and the
+status of Read_Sig. "DS" = NXP NT4H2421Gx data sheet Rev. 3.0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from host_sim.cards.ev2_card import (
-    EVERYBODY,
-    FACTORY_KEY,
+    COMMANDS,
+    FACTORY_SIGNATURE,
+    FREE,
     FULL,
-    MAC,
     PLAIN,
     Application,
-    Ev2Card,
+    Chip,
+    ChipCard,
     File,
+    Key,
+    Rights,
 )
-from host_sim.cards.isodep import IsoDepCard
 
-DF_NAME = bytes.fromhex("D2760000850101")  # DS 8.2.2
-VERSION = bytes.fromhex("0404023000110504040201021105")  # hardware, software (DS 10.5.2)
-ATS_HISTORICAL = b"\x80"
-KEYS = range(5)
-RECORD_FILE = 3
+DF_NAME = bytes.fromhex("D2760000850101")
+KEYS = 5
+# GetVersion (DS 10.5.2): vendor, type, subtype, major, minor, storage, protocol; batch, fab key, week, year.
+HARDWARE = bytes.fromhex("04040230001105")
+SOFTWARE = bytes.fromhex("04040201021105")
+BATCH = bytes.fromhex("00000000002219")
+ATQA = 0x0344
+ACTIVATION: Mapping[str, Any] = {"fsci": 7, "fwi": 7, "sfgi": 1, "historical": b"\x80"}
+# The capability container as from the factory (DS 8.2.3.2).
+_CONTAINER = bytes.fromhex("001720010000FF0406E104010000000506E10500808283")
 
 
-class Ntag424(IsoDepCard):
-    """A card in the factory's state, or with `keys` (number: 16 bytes) of its own.
+def factory_files() -> dict[int, File]:
+    """Return the three files as from the factory (DS 8.2.3)."""
+    return {
+        1: File(bytearray(_CONTAINER.ljust(32, b"\0")), PLAIN, Rights(FREE, 0, 0, 0), 0xE103),
+        2: File(bytearray(256), PLAIN, Rights(FREE, FREE, FREE, 0), 0xE104),
+        3: File(bytearray(128), FULL, Rights(2, 3, 3, 0), 0xE105),
+    }
 
-    `chip`: what it answers and holds. Further options are `IsoDepCard`'s.
+
+class Ntag424Chip(Chip):
+    """The chip. `keys` and `versions` of keys by number, by default as from the factory, as are `files`."""
+
+    commands = COMMANDS
+    at_card_level = frozenset((0x60, 0x3C))
+    signature_status = 0x90  # DS 10.10.1
+
+    def __init__(
+        self,
+        uid: bytes,
+        keys: Mapping[int, bytes] | None = None,
+        *,
+        versions: Mapping[int, int] | None = None,
+        files: Mapping[int, File] | None = None,
+        signature: bytes = FACTORY_SIGNATURE,
+        draw: Callable[[int], bytes] | None = None,
+    ) -> None:
+        super().__init__(uid, (HARDWARE, SOFTWARE, BATCH), signature=signature, draw=draw)
+        keys, versions = keys or {}, versions or {}
+        if not {*keys, *versions} <= {*range(KEYS)}:
+            raise ValueError("an NTAG 424 DNA has keys 0 to 4")
+        own = [Key(keys.get(number, bytes(16)), versions.get(number, 0)) for number in range(KEYS)]
+        self.applications = [
+            Application(own, {**factory_files(), **(files or {})}, df_name=DF_NAME, iso_id=0xE110)
+        ]
+
+
+class Ntag424(ChipCard):
+    """The card: `Ntag424(uid, {1: key}, files={3: File(...)}, work_us=2000)`.
+
+    `keys`, `versions`, `files`, `signature` and `draw` as for the chip, which is `chip`; `options` are those
+    of IsoDepCard. It answers as those in the field: ATQA 0344, ATS 06 77 77 71 02 80, so frames of 128
+    bytes and 39 ms to answer.
     """
 
     def __init__(
@@ -37,35 +82,12 @@ class Ntag424(IsoDepCard):
         uid: bytes,
         keys: Mapping[int, bytes] | None = None,
         *,
-        signature: bytes = bytes(56),
+        versions: Mapping[int, int] | None = None,
+        files: Mapping[int, File] | None = None,
+        signature: bytes = FACTORY_SIGNATURE,
+        draw: Callable[[int], bytes] | None = None,
         **options: Any,
     ) -> None:
-        own = dict.fromkeys(KEYS, FACTORY_KEY) | dict(keys or {})
-        # DS table 7: E103 (CC), E104 (NDEF), E105 (proprietary).
-        files = {
-            1: File(bytearray(32), PLAIN, EVERYBODY, 0, 0, 0),
-            2: File(bytearray(256), PLAIN, EVERYBODY, EVERYBODY, EVERYBODY, 0),
-            RECORD_FILE: File(bytearray(128), FULL, 2, 3, 3, 0),
-        }
-        application = Application(DF_NAME, 0, own, files)
-        self.chip = Ev2Card(uid, [application], VERSION, signature)
-        super().__init__(uid, self.chip, historical=ATS_HISTORICAL, **options)
-
-    def on_power_on(self) -> None:
-        """Forget the conversation and the session."""
-        super().on_power_on()
-        self.chip.reset()
-
-
-def pool_card(
-    uid: bytes, keys: Mapping[int, bytes], site: str, key_version: int = 1, **options: Any
-) -> Ntag424:
-    """Return a card that `site` has personalised: five `keys`, and its record in file 3 (docs/formats.md)."""
-    card = Ntag424(uid, keys, **options)
-    application = card.chip.applications[0]
-    application.versions = dict.fromkeys(KEYS, key_version)
-    record = b"PNTR" + bytes((1, key_version)) + site.encode("ascii").ljust(12, b"\0") + bytes(14)
-    data = bytearray(128)
-    data[: len(record)] = record
-    application.files[RECORD_FILE] = File(data, MAC, 1, 0, 0, 0)
-    return card
+        chip = Ntag424Chip(uid, keys, versions=versions, files=files, signature=signature, draw=draw)
+        super().__init__(chip, **{**ACTIVATION, **options})
+        self.atqa = ATQA
