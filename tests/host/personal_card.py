@@ -9,6 +9,8 @@ import zlib
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
 
+from host_sim.cards.isodep import IsoDepCard
+
 DF_NAME = bytes.fromhex("D2760000850101")
 PLAIN, MAC, FULL = 0, 1, 3
 OK, MORE = b"\x91\x00", b"\x91\xaf"
@@ -49,14 +51,14 @@ class Status(Exception):
 
 
 class File:
-    def __init__(self, size, mode, rights):
+    def __init__(self, size, mode, *rights):
         self.data = bytearray(size)
         self.mode = mode
-        self.rights = rights  # (read, write, read and write, change)
+        self.read, self.write, self.read_write, self.change = rights
 
     def settings(self):
-        read, write, both, change = self.rights
-        packed = bytes((0, self.mode, both << 4 | change, read << 4 | write))
+        rights = bytes((self.read_write << 4 | self.change, self.read << 4 | self.write))
+        packed = bytes((0, self.mode)) + rights
         return packed + len(self.data).to_bytes(3, "little")
 
 
@@ -66,8 +68,21 @@ def rights_of(raw):
 
 class Application:
     def __init__(self, count=5):
-        self.keys = [(bytes(16), 0)] * count
+        self.keys = dict.fromkeys(range(count), bytes(16))
+        self.versions = dict.fromkeys(range(count), 0)
         self.files = {}
+
+
+class OnAir(IsoDepCard):
+    """The card in a field; without the field it forgets its session."""
+
+    def __init__(self, card):
+        super().__init__(card.uid, card)
+        self.card = card
+
+    def on_power_on(self):
+        super().on_power_on()
+        self.card.power_off()
 
 
 class PersonalCard:
@@ -81,14 +96,37 @@ class PersonalCard:
         self.applications = {}
         if kind == "ntag424":
             application = Application()
-            application.files[3] = File(128, FULL, (2, 3, 3, 0))
+            application.files[3] = File(128, FULL, 2, 3, 3, 0)
             self.applications[DF_NAME] = application
         self.wrong_keys = 0
         self.power_off()
+        self.on_air = OnAir(self)
 
     @property
     def application(self):
+        """Our application, None if there is none."""
+        return self.applications.get(DF_NAME)
+
+    @property
+    def open(self):
         return self.applications.get(self.selected)
+
+    @property
+    def keys(self):
+        """Keys 0 to 4 with their versions."""
+        return [(self.application.keys[n], self.application.versions[n]) for n in range(5)]
+
+    @property
+    def file(self):
+        """File 3."""
+        return self.application.files[3]
+
+    def contents(self):
+        """Return all that personalising could change."""
+        return [
+            (name, dict(a.keys), dict(a.versions), {n: f.settings() + f.data for n, f in a.files.items()})
+            for name, a in self.applications.items()
+        ]
 
     def power_off(self):
         self.selected = None
@@ -148,11 +186,11 @@ class PersonalCard:
     # Authentication
 
     def authenticate(self, code, data):
-        if self.application is None or data[0] >= len(self.application.keys):
+        if self.open is None or data[0] >= len(self.open.keys):
             raise Status(0x40)
         if code == 0x77 and self.key_no is None:
             raise Status(0xAE)
-        key = self.application.keys[data[0]][0]
+        key = self.open.keys[data[0]]
         rnd_b = bytes(range(16))
         if code == 0x71:
             self.logged_out()
@@ -216,10 +254,10 @@ class PersonalCard:
         if self.key_no is None or self.key_no not in numbers:
             raise Status(0xAE if self.key_no is None else 0x9D)
 
-    def file(self, number):
-        if self.application is None or number not in self.application.files:
+    def file_of(self, number):
+        if self.open is None or number not in self.open.files:
             raise Status(0xF0)
-        return self.application.files[number]
+        return self.open.files[number]
 
     # Commands
 
@@ -250,23 +288,24 @@ class PersonalCard:
         return self.answer(self.uid, FULL)
 
     def get_key_version(self, code, header, body):
-        if self.application is None or header[0] >= len(self.application.keys):
+        if self.open is None or header[0] >= len(self.open.keys):
             raise Status(0x40)
         if self.key_no is not None:
             self.checked(code, header, body)
-        return self.answer(bytes((self.application.keys[header[0]][1],)))
+        return self.answer(bytes((self.open.versions[header[0]],)))
 
     def get_file_settings(self, code, header, body):
-        self.file(header[0])
+        self.file_of(header[0])
         if self.key_no is not None:
             self.checked(code, header, body)
-        return self.answer(self.file(header[0]).settings())
+        return self.answer(self.file_of(header[0]).settings())
 
     def change_file_settings(self, code, header, body):
-        file = self.file(header[0])
-        self.need(file.rights[3])
+        file = self.file_of(header[0])
+        self.need(file.change)
         plain = self.decrypted(self.checked(code, header, body))
-        file.mode, file.rights = plain[0], rights_of(plain[1:3])
+        file.mode = plain[0]
+        file.read, file.write, file.read_write, file.change = rights_of(plain[1:3])
         return self.answer()
 
     def change_key(self, code, header, body):
@@ -274,14 +313,14 @@ class PersonalCard:
         number = header[0]
         plain = self.decrypted(self.checked(code, header, body))
         if number == 0:
-            self.application.keys[0] = plain[:16], plain[16]
+            self.open.keys[0], self.open.versions[0] = plain[:16], plain[16]
             self.logged_out()
             return OK
-        old = self.application.keys[number][0]
+        old = self.open.keys[number]
         new = bytes(a ^ b for a, b in zip(plain[:16], old, strict=True))
         if (zlib.crc32(new) ^ 0xFFFFFFFF).to_bytes(4, "little") != plain[17:21]:
             raise Status(0x1E)
-        self.application.keys[number] = new, plain[16]
+        self.open.keys[number], self.open.versions[number] = new, plain[16]
         return self.answer()
 
     def place(self, header, file):
@@ -291,14 +330,14 @@ class PersonalCard:
         return slice(offset, offset + size)
 
     def read(self, code, header, body):
-        file = self.file(header[0])
-        self.need(file.rights[0], file.rights[2])
+        file = self.file_of(header[0])
+        self.need(file.read, file.read_write)
         self.checked(code, header, body)
         return self.answer(bytes(file.data[self.place(header, file)]), file.mode)
 
     def write(self, code, header, body):
-        file = self.file(header[0])
-        self.need(file.rights[1], file.rights[2])
+        file = self.file_of(header[0])
+        self.need(file.write, file.read_write)
         body = self.checked(code, header, body)
         file.data[self.place(header, file)] = body if file.mode == MAC else self.decrypted(body)
         return self.answer()
@@ -320,8 +359,8 @@ class PersonalCard:
     def create_file(self, code, header, body):
         self.need(0)
         self.checked(code, header, body)
-        if header[0] in self.application.files:
+        if header[0] in self.open.files:
             raise Status(0xDE)
         size = int.from_bytes(header[4:7], "little")
-        self.application.files[header[0]] = File(size, header[1], rights_of(header[2:4]))
+        self.open.files[header[0]] = File(size, header[1], *rights_of(header[2:4]))
         return self.answer()

@@ -4,7 +4,7 @@ import pytest
 
 from firmware.cards import aes, desfire
 from firmware.errors import ProofFailed
-from tests.host.personal_card import DF_NAME, FULL, MAC, SIGNED, PersonalCard
+from tests.host.personal_card import FULL, MAC, SIGNED, PersonalCard
 from tests.host.reader_of import ReaderOf
 from tools.card.inspect import inspect
 from tools.card.personalise import personalise
@@ -47,10 +47,10 @@ def test_a_gate_believes_what_was_personalised(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_key_of_the_factory_is_left_and_the_rights_are_closed(kind):
     card = made(kind)
-    application = card.applications[DF_NAME]
-    assert application.keys == [(cardkeys.derive(MASTERS[1], card.uid, role), 1) for role in range(5)]
-    file = application.files[3]
-    assert (file.mode, file.rights) == (MAC, (1, 0, 0, 0))
+    assert card.keys == [(cardkeys.derive(MASTERS[1], card.uid, role), 1) for role in range(5)]
+    file = card.file
+    assert file.mode == MAC
+    assert (file.read, file.write, file.read_write, file.change) == (1, 0, 0, 0)
     assert bytes(file.data[:32]) == desfire.record("JKT", 1)
 
 
@@ -125,7 +125,7 @@ def test_torn_in_one_version_it_may_go_on_in_the_next():
         reader.put_back(at)
         with pytest.raises(TransportError):
             personalise(reader, MASTERS, 1, "JKT", False)
-        if {version for _, version in reader.card.applications[DF_NAME].keys} == {0, 1}:
+        if {version for _, version in reader.card.keys} == {0, 1}:
             mixed += 1
             reader.put_back()
             personalise(reader, MASTERS, 2, "JKT", False)
@@ -135,19 +135,12 @@ def test_torn_in_one_version_it_may_go_on_in_the_next():
 
 def refused(card, match, masters=MASTERS, target=1, site="JKT", rotate=False, uid=None):
     """Check that the card is refused and that nothing on it changes."""
-    before = {
-        name: (list(a.keys), {n: f.settings() + f.data for n, f in a.files.items()})
-        for name, a in card.applications.items()
-    }
+    before = card.contents()
     reader = ReaderOf(card)
     reader.uid = uid
     with pytest.raises(Refusal, match=match):
         personalise(reader, masters, target, site, rotate)
-    after = {
-        name: (list(a.keys), {n: f.settings() + f.data for n, f in a.files.items()})
-        for name, a in card.applications.items()
-    }
-    assert before == after
+    assert card.contents() == before
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -190,20 +183,21 @@ def test_a_card_of_another_site_is_refused(kind):
 
 def test_a_card_with_a_changed_key_0_is_refused():
     card = PersonalCard()
-    card.applications[DF_NAME].keys[0] = (bytes(15) + b"\x01", 0)
+    card.application.keys[0] = bytes(15) + b"\x01"
     refused(card, "key 0 is not the key of the factory: a card of another pool")
 
 
 def test_a_foreign_key_under_a_version_of_ours_is_refused():
     card = PersonalCard()
-    card.applications[DF_NAME].keys[3] = (bytes(15) + b"\x01", 1)
+    card.application.keys[3] = bytes(15) + b"\x01"
+    card.application.versions[3] = 1
     with pytest.raises(Refusal, match="does not take our keys"):
         personalise(ReaderOf(card), MASTERS, 2, "JKT", False)
 
 
 def test_a_desfire_with_something_else_under_our_name_is_refused():
     card = made("desfire")
-    card.applications[DF_NAME].files[3].data = bytearray(16)
+    card.file.data = bytearray(16)
     refused(card, "file 3 is no data file of 32 bytes")
 
 
@@ -247,8 +241,8 @@ def test_what_inspect_says(kind):
 def test_inspect_changes_nothing():
     card = PersonalCard()
     inspect(ReaderOf(card), MASTERS)
-    assert card.applications[DF_NAME].keys == [(bytes(16), 0)] * 5
-    assert card.applications[DF_NAME].files[3].mode == FULL
+    assert card.keys == [(bytes(16), 0)] * 5
+    assert card.file.mode == FULL
 
 
 def test_another_kind_of_smart_card_is_of_no_use():

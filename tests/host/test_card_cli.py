@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import tools.cli.card as cli
 from firmware.cards import aes
-from tests.host.personal_card import DF_NAME, PersonalCard
+from tests.host.personal_card import PersonalCard
 from tests.host.reader_of import ReaderOf
 from tools.card.transport import TransportError
 from tools.cli.main import pinter
@@ -116,7 +116,7 @@ def test_what_is_refused_is_exit_1_and_in_no_pool(desk, card, text):
     desk.card = card
     assert text in personalise(code=1)
     assert not Path("pool.csv").exists()
-    assert card.applications[DF_NAME].keys == [(bytes(16), 0)] * 5
+    assert card.keys == [(bytes(16), 0)] * 5
     run("inspect", code=1)
 
 

@@ -4,7 +4,6 @@ import pytest
 
 from firmware.cards import aes
 from host_sim.board import gate_files, running
-from host_sim.cards.isodep import IsoDepCard
 from host_sim.scenario import stage
 from tests.host.personal_card import PersonalCard
 from tools.card import encoder
@@ -16,18 +15,6 @@ from tools.office import cardkeys
 pytestmark = pytest.mark.requires_micropython
 
 MASTERS = {1: bytes(range(16)), 2: bytes(range(16, 32))}
-
-
-class OnAir(IsoDepCard):
-    """A card of the tests in a field; without the field it forgets its session."""
-
-    def __init__(self, card):
-        super().__init__(card.uid, card)
-        self.card = card
-
-    def on_power_on(self):
-        super().on_power_on()
-        self.card.power_off()
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +37,7 @@ def reader(board):
 @pytest.mark.parametrize("kind", ["ntag424", "desfire"])
 def test_a_card_is_personalised_over_a_board(board, reader, kind):
     card = PersonalCard(kind)
-    on_air = board.enter(OnAir(card))
+    on_air = board.enter(card.on_air)
     info = reader.connect()
     assert (info.uid, info.sak, info.ats) == (card.uid, 0x20, on_air.ats)
     assert info.atqa == on_air.atqa
@@ -64,7 +51,7 @@ def test_a_card_is_personalised_over_a_board(board, reader, kind):
 def test_no_card_and_two_cards(board, reader):
     with pytest.raises(TransportError, match="0 cards on the reader"):
         reader.connect()
-    cards = [board.enter(OnAir(PersonalCard(kind))) for kind in ("ntag424", "desfire")]
+    cards = [board.enter(PersonalCard(kind).on_air) for kind in ("ntag424", "desfire")]
     with pytest.raises(TransportError, match="2 cards on the reader"):
         reader.connect()
     for card in cards:
@@ -73,7 +60,7 @@ def test_no_card_and_two_cards(board, reader):
 
 def test_a_card_that_leaves_and_comes_back(board, reader):
     card = PersonalCard()
-    on_air = board.enter(OnAir(card))
+    on_air = board.enter(card.on_air)
     reader.connect()
     board.leave(on_air)
     with pytest.raises(CardLost):
@@ -85,7 +72,7 @@ def test_a_card_that_leaves_and_comes_back(board, reader):
 
 def test_the_other_reader_of_the_board(board):
     transport = encoder.open_board(str(board.link), "out")
-    on_air = board.enter(OnAir(PersonalCard()), "out")
+    on_air = board.enter(PersonalCard().on_air, "out")
     assert transport.connect().uid == on_air.uid
     board.leave(on_air, "out")
     transport.close()
@@ -94,7 +81,7 @@ def test_the_other_reader_of_the_board(board):
 def test_no_key_reaches_the_board(board, reader):
     """The host makes every message: neither keys nor session keys are in what the board is told."""
     card = PersonalCard("desfire")
-    on_air = board.enter(OnAir(card))
+    on_air = board.enter(card.on_air)
     told = []
     execute = reader._repl.exec
     reader._repl.exec = lambda command: (told.append(command), execute(command))[1]
