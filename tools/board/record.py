@@ -1,0 +1,113 @@
+"""The provisioning record: all that makes a flashed board one gate of one site (docs/provisioning.md).
+
+Owns its form: who makes one (the office) and who writes it to a board (the technician's tools) use this
+module. It holds secrets: a file with a record is for its owner's eyes only, and is deleted once it is
+written.
+"""
+
+import dataclasses
+import json
+from typing import Any
+
+from firmware import config
+from firmware.errors import ConfigError
+
+FORMAT = 1
+NAMESPACE = "pinter"  # in NVS
+_KEYS = ("site_key", "gate_key")
+_KEY_BYTES = 32
+_PASSWORD_BYTES = range(8, 64)  # WPA2
+_FIELDS = ("format", "config", "nvs", "ca")
+
+
+class RecordError(Exception):
+    """A record that would not make a gate; the text is "FIELD: what is wrong"."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """`settings`: what becomes config.json; `nvs`: blobs by name; `ca`: the office's certificate as DER."""
+
+    settings: dict[str, Any]
+    nvs: dict[str, bytes]
+    ca: bytes | None = None
+
+    @property
+    def board(self) -> str:
+        """Name of the board definition that this gate is."""
+        return self.settings["board"]
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Return the files that a board gets beside its code, by name."""
+        text = json.dumps(self.settings, indent=1, ensure_ascii=False) + "\n"
+        made = {"config.json": text.encode()}
+        return made if self.ca is None else {**made, "ca.der": self.ca}
+
+    def render(self) -> str:
+        """Return the record as text, as `parse` reads it."""
+        obj: dict[str, Any] = {"format": FORMAT, "config": self.settings}
+        obj["nvs"] = {name: value.hex() for name, value in self.nvs.items()}
+        if self.ca is not None:
+            obj["ca"] = self.ca.hex()
+        return json.dumps(obj, indent=1, ensure_ascii=False) + "\n"
+
+
+def parse(text: str) -> Record:
+    """Return the record in the JSON `text`. Raises RecordError naming the first field that is wrong."""
+    try:
+        obj = json.loads(text)
+    except ValueError as error:
+        raise RecordError("record: not JSON: %s" % error) from None
+    if not isinstance(obj, dict):
+        raise RecordError("record: must be an object")
+    for field in obj:
+        if field not in _FIELDS:
+            raise RecordError("%s: unknown field" % field)
+    if obj.get("format") != FORMAT:
+        raise RecordError("format: must be %d" % FORMAT)
+    settings = obj.get("config")
+    try:
+        site = config.parse(settings)
+    except ConfigError as error:
+        raise RecordError("config.%s" % error if error.field != "config" else str(error)) from None
+    nvs, ca = _nvs(obj.get("nvs"), site), None
+    wants_ca = site.network is not None and site.network.tls == "ca"
+    if "ca" in obj:
+        ca = _blob("ca", obj["ca"])
+    if wants_ca != bool(ca):
+        raise RecordError("ca: %s" % ("is missing" if wants_ca else "must not be there unless tls is ca"))
+    assert isinstance(settings, dict)
+    return Record(settings, nvs, ca)
+
+
+def _nvs(obj: Any, site: config.Site) -> dict[str, bytes]:
+    if not isinstance(obj, dict):
+        raise RecordError("nvs: must be an object")
+    wifi = site.network.wifi if site.network else None
+    wanted = {name: range(_KEY_BYTES, _KEY_BYTES + 1) for name in _KEYS}
+    if wifi:
+        if wifi.password_key in wanted:
+            raise RecordError("config.network.wifi.password_key: is the name of another secret")
+        wanted[wifi.password_key] = _PASSWORD_BYTES
+    for name in obj:
+        if name not in wanted:
+            raise RecordError("nvs.%s: unknown secret" % name)
+    found = {}
+    for name, lengths in wanted.items():
+        if name not in obj:
+            raise RecordError("nvs.%s: is missing" % name)
+        blob = found[name] = _blob("nvs.%s" % name, obj[name])
+        if len(blob) not in lengths:
+            limits = "%d" % lengths[0] if len(lengths) == 1 else "%d to %d" % (lengths[0], lengths[-1])
+            raise RecordError("nvs.%s: must have %s bytes, not %d" % (name, limits, len(blob)))
+    if found["site_key"] == found["gate_key"]:
+        raise RecordError("nvs.gate_key: must not be the site's key")
+    return found
+
+
+def _blob(field: str, value: Any) -> bytes:
+    try:
+        return bytes.fromhex(value)
+    except (TypeError, ValueError):
+        raise RecordError("%s: must be bytes in hex" % field) from None
