@@ -138,6 +138,8 @@ HOST = {
     # Measures the firmware's stores themselves.
     ("host_sim.bench.store", "host_sim.bench.store_on_device"): (
         (
+    # The firmware's application, on a computer.
+    ("host_sim.bench.link_on_device",): (("firmware.app",), True),
             *_FIRMWARE_FOR_HOST,
             "firmware.allowlist",
             "firmware.journal",

@@ -89,6 +89,40 @@ def store(as_json: bool, write_docs: bool, days: int, quick: bool) -> None:
 
 @group.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--seconds", default=6.0, show_default=True, type=click.FloatRange(0.1), help="Of each trouble."
+)
+def link(as_json: bool, seconds: float) -> None:
+    """Measure the wait between two polls of a reader while the broker drops, stalls, says nothing.
+
+    A real MicroPython and real sockets, in real time: what else this machine does is in the figures. Exit
+    code 0: within the limit; 1: over it.
+    """
+    from dataclasses import asdict
+
+    from host_sim.bench import link as bench
+
+    try:
+        rows = bench.measure(seconds)
+    except (DeployError, bench.Ended) as error:
+        click.echo("Error: %s" % error, err=True)
+        sys.exit(2 if isinstance(error, DeployError) else 1)
+    if as_json:
+        click.echo(json.dumps([asdict(row) for row in rows], indent=2))
+    else:
+        for row in rows:
+            click.echo(
+                "broker %-28s worst %6.1f ms between two polls (%d polls, %d connections)"
+                % (row.trouble, row.worst_ms, row.polls, row.connections)
+            )
+    lines = bench.over(rows)
+    for line in lines:
+        click.echo(line, err=True)
+    sys.exit(1 if lines else 0)
+
+
+@group.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--taps", default=400, show_default=True, type=click.IntRange(min=1))
 def tap(as_json: bool, taps: int) -> None:
     """Measure the wait from the card in the field to the relay, in virtual time.
