@@ -46,6 +46,11 @@ class BoardHardware(Hardware):
                 levels = levels & ~(1 << number) | pin.level << number
         return levels
 
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs that `set_input` knows."""
+        return list(self._active)
+
     def output(self, name: str) -> int:
         """Return the level of an output: relay_in, relay_out, lamp_green, lamp_red, buzzer."""
         return self._level(self._pins[self.board[name.upper()]])

@@ -35,7 +35,7 @@ class Interpreter:
         self.stdout, stdout = os.pipe()
         self._interrupts = False  # is Ctrl-C a signal
         self._is_booting = True
-        self._signalled = 0.0
+        self._signalled, self._signal_again = 0.0, False
         self._pending = bytearray()
         self._last = 0, b""
         try:
@@ -87,6 +87,7 @@ class Interpreter:
     def set_interrupts(self, on: bool) -> None:
         """Make Ctrl-C a signal, or a byte; one that was typed while it booted counts now."""
         self._interrupts = on
+        self._signalled, self._signal_again = 0.0, False  # whatever came before has been seen by now
         if self._is_booting:
             self._is_booting = False
             data, self._pending = bytes(self._pending), bytearray()
@@ -96,10 +97,7 @@ class Interpreter:
         """Hand over what the terminal received; Ctrl-C is a signal while a program runs."""
         if self._interrupts and b"\x03" in data:
             data = data.replace(b"\x03", b"")
-            now = time.monotonic()
-            if now - self._signalled >= _SPACING_S:
-                self._signalled = now
-                self.process.send_signal(signal.SIGINT)
+            self._signal_again = True
         self._pending += data
         self.flush()
 
@@ -107,6 +105,10 @@ class Interpreter:
         """Send as much as its standard input takes; what is typed while it boots waits."""
         if self._is_booting:
             return
+        now = time.monotonic()
+        if self._signal_again and now - self._signalled >= _SPACING_S:
+            self._signalled, self._signal_again = now, False
+            self.process.send_signal(signal.SIGINT)
         try:
             while self._pending:
                 del self._pending[: os.write(self.stdin, self._pending)]

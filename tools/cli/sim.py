@@ -149,7 +149,8 @@ def run_board(
 ) -> None:
     """Run a virtual board: `mpremote connect PATH ...` and other tools talk to it as to a real one.
 
-    It runs until Ctrl-C, and shows what its outputs do. docs/virtual_board.md says what works.
+    It runs until Ctrl-C, shows what its outputs do, and takes lines such as `enter UID in` and `press guard_in`:
+    docs/virtual_board.md.
     """
     from host_sim.board import BoardError, command
 
