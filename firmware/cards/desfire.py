@@ -10,6 +10,7 @@ from binascii import crc32
 
 from micropython import const
 
+from ..errors import CardProtocolError
 from .aes import MAGIC
 from .ev2 import FULL, MAC, PLAIN
 
@@ -63,7 +64,7 @@ def get_version(session: "FullSession", mode: int = PLAIN) -> bytes:
 
     `mode`: MAC within an authenticated session. The UID is zeros if the card shows random ones.
     """
-    return session.command(_GET_VERSION, b"", b"", mode)
+    return _at_least(28, session.command(_GET_VERSION, b"", b"", mode))
 
 
 def kind(version: bytes) -> "str | None":
@@ -78,7 +79,7 @@ def get_card_uid(session: "FullSession") -> bytes:
 
 def get_key_version(session: "FullSession", key_no: int, mode: int = PLAIN) -> int:
     """Return the version of a key (DS 10.6.2). `mode`: MAC within an authenticated session."""
-    return session.command(_GET_KEY_VERSION, bytes((key_no,)), b"", mode)[0]
+    return _at_least(1, session.command(_GET_KEY_VERSION, bytes((key_no,)), b"", mode))[0]
 
 
 def change_key(
@@ -103,7 +104,7 @@ def get_file_settings(session: "FullSession", file_no: int, mode: int = PLAIN) -
 
     `mode`: MAC within an authenticated session.
     """
-    return session.command(_GET_FILE_SETTINGS, bytes((file_no,)), b"", mode)
+    return _at_least(7, session.command(_GET_FILE_SETTINGS, bytes((file_no,)), b"", mode))
 
 
 def change_file_settings(session: "FullSession", file_no: int, mode: int, rights: bytes) -> None:
@@ -144,6 +145,12 @@ def create_file(session: "FullSession", file_no: int, size: int, mode: int, righ
     """Create a standard file in the selected DESFire application, authenticated with its key 0."""
     head = bytes((file_no,)) + _COMM_MODES[mode : mode + 1] + rights + size.to_bytes(3, "little")
     session.command(_CREATE_FILE, head, b"", MAC)
+
+
+def _at_least(size, answer):
+    if len(answer) < size:
+        raise CardProtocolError("an answer of %d bytes" % len(answer))
+    return answer
 
 
 def _place(file_no, offset, size):

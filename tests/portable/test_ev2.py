@@ -325,6 +325,17 @@ def test_the_commands_that_create():
     assert sent[0][:12] == unhexlify("90CD00000F03010010200000") and len(sent[0]) == 5 + 15 + 1
 
 
+def test_answers_that_are_too_short_are_protocol_errors():
+    for function, arguments, size in (
+        (desfire.get_version, (), 28),
+        (desfire.get_key_version, (1,), 1),
+        (desfire.get_file_settings, (3,), 7),
+    ):
+        session = FullSession(Replies(bytes(size - 1) + b"\x91\x00", bytes(size) + b"\x91\x00"))
+        assert type(outcome(function, session, *arguments)) is CardProtocolError
+        function(session, *arguments)
+
+
 def test_the_record_of_a_site():
     record = desfire.record("jaksel", 2)
     assert record == b"PNTR\x01\x02jaksel" + bytes(20) and len(record) == 32
