@@ -149,8 +149,8 @@ def run_board(
 ) -> None:
     """Run a virtual board: `mpremote connect PATH ...` and other tools talk to it as to a real one.
 
-    It runs until Ctrl-C, shows what its outputs do, and takes lines such as `enter UID in` and `press guard_in`:
-    docs/virtual_board.md.
+    It runs until Ctrl-C, shows what its outputs do, and takes orders such as `press guard_in` line by line;
+    docs/virtual_board.md has all of it.
     """
     from host_sim.board import BoardError, command
 
