@@ -232,3 +232,16 @@ def test_the_numbers_of_the_text_are_those_of_the_code():
         )
     assert session.LARGEST == 1200 and session._ORDERS_WINDOW == 16 and session._AGAIN_S == 0.7
     assert "missed more than 1,000 changed cards" in TEXT and memory.DELTA_MAX == 1000
+
+
+def test_the_capture_of_the_page_has_every_frame_on_its_channel():
+    (shown,) = re.findall(r"^\$ mosquitto_sub [^\n]*\n(.*?)^```$", TEXT, re.M | re.S)
+    status, *lines = [line.split() for line in shown.splitlines()]
+    prefix = "pinter/1/%s/%s/" % (KEYS["site"], KEYS["gate"])
+    assert status[0] == prefix + "status" and bytes.fromhex(status[1]) == b'{"online": false}'
+    frames = {bytes.fromhex(payload): topic.removeprefix(prefix) for topic, payload in lines}
+    assert len(frames) == len(lines) == len(FRAMES)
+    for name in FRAMES:
+        frame = raw(EXAMPLES[name]["bytes"])
+        channel = "down" if frame[1] & 0x80 else "events" if name == "events" else "up"
+        assert frames[frame] == channel, name
