@@ -1,32 +1,25 @@
 """The credential store: two slots on a block device, each with one sorted list, and the deltas on top of it.
 
 Owns the `list` partition, which slot is in force, and the table in RAM that finds the newer records of the
-deltas on flash. It looks keys up and takes deltas; recover.py finds the list after a start, slots.py writes
-whole slots, each loaded for that only. No RAM grows with the list; no window and no class is judged here.
-Layout: docs/formats.md.
+deltas on flash. It looks keys up; deltas.py takes deltas, recover.py finds the list after a start, slots.py
+writes whole slots, each loaded for that only. No RAM grows with the list; no window and no class is judged
+here. Layout: docs/formats.md.
 """
 
 import struct
 
 from micropython import const
 
-from . import records
-from .crypto import equal, hmac_sha256
-from .errors import BundleError, StoreError
+from . import release
+from .errors import StoreError
 
 _BLOCK = const(4096)
-_PAGE = const(256)  # the largest single program operation
 _WINDOW = const(1024)
 _HEADER = const(64)
 _CREDENTIAL = const(16)
 _CARD_KEY = const(32)
-_MAC = const(32)
 _UNIT = const(16)  # what a delta on flash is aligned to, and places in the region are counted in
 _GUESSES = const(3)  # interpolations before plain halving, so that no choice of keys makes a lookup long
-_DELTA = const(2)
-_DELTA_MAX = const(
-    4096
-)  # bytes of a delta: it is verified in RAM, and crosses into one further sector at most
 _ENTRIES = const(256)
 _ENTRY = const(12)  # card key 8, place of its credential 2, place of its card-key entry 2 (0 = none)
 _DUE = const(75)  # per cent of the room for deltas that are used when quiet moments merge them
@@ -102,16 +95,10 @@ class Allowlist:
         flash does not keep it or a slot is being written. Nothing changes unless the bundle is complete and
         verified.
         """
-        chunk = stream.read(_HEADER)
-        if len(chunk) == _HEADER and chunk[5] == _DELTA:
-            return self.apply_delta(memoryview(chunk + stream.read(_DELTA_MAX)))
-        snapshot = self.begin()
-        while chunk:
-            if not snapshot.feed(chunk):
-                return False
-            chunk = stream.read(_WINDOW)
-        snapshot.commit()
-        return True
+        from .deltas import load
+
+        release("deltas")
+        return load(self, stream)
 
     def begin(self):
         """Return a slots.Snapshot, to be fed; one that was begun before can no longer be committed.
@@ -188,89 +175,14 @@ class Allowlist:
         on_flash = (self._at - self._half * self._half_bytes) * 100 // self._half_bytes
         return max(self._fill * 100 // _ENTRIES, on_flash)
 
-    def _accept(self, raw, *kinds):
-        """Return the header in `raw`. Raise BundleError if it is none of these kinds for this gate."""
-        header = records.unpack_header(raw)
-        if header.kind not in kinds:
-            raise BundleError("kind")
-        if header.site != self._site:
-            raise BundleError("site")
-        if header.gate != self._gate:
-            raise BundleError("gate")
-        if self._length(header) > (_DELTA_MAX if header.kind == _DELTA else self._slot_blocks * _BLOCK):
-            raise BundleError("count")
-        return header
-
-    def _length(self, header):
-        return _HEADER + header.count * _CREDENTIAL + header.keys * _CARD_KEY + _MAC
-
     # Deltas
 
     def apply_delta(self, data: "memoryview") -> "bool | None":
         """Apply the delta bundle that `data` holds whole; the same answers and errors as `load`."""
-        header = self._accept(data, _DELTA)
-        n = self._length(header)
-        if len(data) != n:
-            raise BundleError("length: %d of %d" % (len(data), n))
-        if not equal(hmac_sha256(self._key, data[: n - _MAC]), data[n - _MAC :]):
-            raise BundleError("MAC")
-        if header.seq_to <= self.seq:
-            return False
-        if not self.valid or header.seq_from > self.seq:
-            raise BundleError("seq: from %d, the list is %d" % (header.seq_from, self.seq))
-        is_full = not self._fits(header)
-        if is_full and not self._fill:
-            raise BundleError("count: the list is full")
-        place = self._at
-        if is_full or self._fill + header.count > _ENTRIES or place + n > (self._half + 1) * self._half_bytes:
-            self._short = True
-            return None
-        at = 0
-        while at < n:
-            if place % _BLOCK == 0:
-                self._erase(self._deltas, place)
-            # If this fails, the next delta begins in a sector of its own.
-            self._at = (place // _BLOCK + 1) * _BLOCK
-            step = min(_PAGE - place % _PAGE, n - at)
-            self._program(self._deltas, place, data[at : at + step])
-            at += step
-            place += step
-        self._take(place - n, header)
-        return True
+        from .deltas import apply
 
-    def _fits(self, header):
-        """Return True if the slot has room for its list, all deltas and that of `header`."""
-        keys = self.keys + header.keys
-        for i in range(self._fill):
-            keys += self._table[i * _ENTRY + 10 : i * _ENTRY + 12] != b"\0\0"
-        credentials = self.count + self._fill + header.count
-        room = self._slot_blocks * _BLOCK - _HEADER - _MAC
-        return credentials * _CREDENTIAL + keys * _CARD_KEY <= room
-
-    def _take(self, at, header):
-        """Put the verified delta at byte `at` of the region in force."""
-        table = self._table
-        self._half = at // self._half_bytes
-        place = at + _HEADER
-        for _ in range(header.count):
-            key = bytes(self._read(self._deltas, place, 8))
-            end = self._fill * _ENTRY
-            entry = place_in(table, key, self._frozen, self._fill, _ENTRY)
-            if entry == end or table[entry : entry + 8] != key:
-                table[entry + _ENTRY : end + _ENTRY] = table[entry:end]
-                struct.pack_into(">8sHH", table, entry, key, 0, 0)
-                self._fill += 1
-            struct.pack_into(">H", table, entry + 8, place // _UNIT)
-            place += _CREDENTIAL
-        for _ in range(header.keys):
-            key = bytes(self._read(self._deltas, place, 8))
-            entry = place_in(table, key, self._frozen, self._fill, _ENTRY)
-            if table[entry : entry + 8] == key:
-                struct.pack_into(">H", table, entry + 10, place // _UNIT)
-            place += _CARD_KEY
-        self.seq, self.issued, self.expires = header.seq_to, header.issued, header.expires
-        self._live[self._half] = self.seq
-        self._at = place + _MAC
+        release("deltas")
+        return apply(self, data)
 
     # Lookup
 

@@ -1,13 +1,14 @@
-"""A snapshot of the list that arrives over the link, chunk by chunk (docs/protocol.md).
+"""A list that arrives over the link: a delta, or a snapshot chunk by chunk (docs/protocol.md).
 
-Owns which chunk is the next one, and what becomes of a snapshot that is bad. A part of sync.py, apart so that
-it is loaded while a snapshot arrives only.
+Owns which of them is the next one, and what becomes of one that is bad. A part of sync.py, apart so that it
+is loaded while a list arrives only.
 """
 
 import struct
 
 from micropython import const
 
+from . import bundles, release
 from .errors import BundleError, StoreError
 
 TYPE_CHECKING = const(False)
@@ -15,6 +16,21 @@ if TYPE_CHECKING:
     from .sync import Session
 
 _REFUSED = const(0xFFFFFFFF)  # offset in a snapshot that was refused
+
+release("bundles")  # goes with this module
+
+
+def delta(session: "Session", body) -> None:
+    """Give the delta in `body` to the list, if it continues the list in force."""
+    credentials = session._gate.list
+    try:
+        header = bundles.unpack_header(body)
+        fits = header.seq_from <= credentials.seq < header.seq_to and not session._no_deltas
+        if fits and credentials.apply_delta(body):
+            session._gate.list_changed("delta", credentials.seq)
+    except (BundleError, StoreError) as error:
+        session._no_deltas = True  # until a snapshot
+        session._gate.bundle_rejected(error)
 
 
 def chunk(session: "Session", body) -> None:

@@ -1,4 +1,4 @@
-"""Byte codecs: credential, journal record, bundle header. The exact layouts, with examples: docs/formats.md.
+"""Byte codecs of a credential and a journal record; bundles.py has those of lists. Layouts: docs/formats.md.
 
 Values in, bytes out and back: nothing keeps state, reads a clock or judges a rule. Numbers are big-endian,
 codes of reasons and alarms belong to policy.py and pass through untouched.
@@ -9,20 +9,10 @@ from collections import namedtuple
 
 from micropython import const
 
-from .errors import BundleError
-
-CREDENTIAL_SIZE = const(16)
 EVENT_SIZE = const(32)
-HEADER_SIZE = const(64)
-CARD_KEY_SIZE = const(32)
-MAC_SIZE = const(32)
-SNAPSHOT = const(1)
-DELTA = const(2)
-MERGED = const(3)  # a slot that the gate made of a list and its deltas; never a bundle
 UNAUTHENTICATED = const(4)  # a grant without proof of the card
 CONTRARY = const(2)  # a grant although the position says otherwise (antipassback "soft")
 SIGNED = const(1)  # the card showed its signed record (tier `signed`), and could still be a copy
-LENGTH_MIN_MAX = const(0x7FFF)  # 22 days, 18 hours and 7 minutes
 
 _EPOCH = const(1577836800)  # 2020-01-01T00:00:00Z as Unix seconds
 _MS_UNTRUSTED = const(0x8000)
@@ -63,32 +53,6 @@ Credential = namedtuple("Credential", "key cls blocked untimed tier slow from_mi
 # direction: 1 = in, 2 = out, 0 = none; lane in the high nibble. key: 8 bytes, zeros = no card.
 Event = namedtuple("Event", "seq time ms untrusted marks type direction reason cls key party")
 
-# kind: SNAPSHOT, DELTA or MERGED. site, gate: ASCII, 1..12 characters. issued, expires: Unix seconds.
-# count, keys: how many credentials and card keys follow.
-Header = namedtuple("Header", "kind site gate seq_from seq_to issued expires count keys")
-
-
-def pack_credential(c: "Credential") -> bytes:
-    """Return the 16 bytes of `c`. Raise ValueError for a number that its field cannot hold."""
-    if (
-        len(c.key) != 8
-        or not 0 <= c.cls < 16
-        or not 0 <= c.tier < len(TIERS)
-        or not 0 <= c.from_min < 1 << 24
-        or not 0 <= c.length_min <= LENGTH_MIN_MAX
-        or not 0 <= c.party < 1 << 16
-    ):
-        raise ValueError("credential")
-    return struct.pack(
-        ">8sBBHHH",
-        c.key,
-        c.cls << 4 | bool(c.blocked) << 3 | bool(c.untimed) << 2 | c.tier,
-        c.from_min >> 16,
-        c.from_min & 0xFFFF,
-        c.length_min << 1 | bool(c.slow),
-        c.party,
-    )
-
 
 def unpack_credential(buf, off: int = 0) -> "Credential":
     """Return the Credential at `off` of `buf`. Any 16 bytes are one; the MAC of the list vouches for them."""
@@ -104,11 +68,6 @@ def unpack_credential(buf, off: int = 0) -> "Credential":
         length >> 1,
         party,
     )
-
-
-def minutes(unix: int) -> int:
-    """Return the whole minutes from 2020-01-01 UTC to `unix` seconds."""
-    return (unix - _EPOCH) // 60
 
 
 def from_unix(c: "Credential") -> int:
@@ -162,54 +121,3 @@ def unpack_event(buf, off: int = 0) -> "Event":
         key,
         party,
     )
-
-
-def pack_header(h: "Header") -> bytes:
-    """Return the 64 bytes of the bundle header `h`. Raise ValueError for a name that is too long."""
-    if not 0 < len(h.site) <= 12 or not 0 < len(h.gate) <= 12:
-        raise ValueError("name")
-    return struct.pack(
-        ">4sBBH12s12sIIIIII8s",
-        b"PNTB",
-        1,
-        h.kind,
-        HEADER_SIZE,
-        h.site.encode(),
-        h.gate.encode(),
-        h.seq_from,
-        h.seq_to,
-        h.issued,
-        h.expires,
-        h.count,
-        h.keys,
-        b"",
-    )
-
-
-def unpack_header(buf, off: int = 0) -> "Header":
-    """Return the Header at `off` of `buf` (at least 64 bytes). Raise BundleError naming the first bad field.
-
-    What it says is not yet signed: trust it only after the MAC of the whole bundle held.
-    """
-    magic, form, kind, length, site, gate, seq_from, seq_to, issued, expires, count, keys, rest = (
-        struct.unpack_from(">4sBBH12s12sIIIIII8s", buf, off)
-    )
-    bad = (
-        (magic != b"PNTB" and "magic")
-        or (form != 1 and "format")
-        or (not SNAPSHOT <= kind <= MERGED and "kind")
-        or (length != HEADER_SIZE and "header length")
-        or (rest != bytes(8) and "reserved")
-        or ((seq_to <= seq_from or (kind == SNAPSHOT and seq_from)) and "seq")
-        or (expires <= issued and "expires")
-    )
-    if bad:
-        raise BundleError(bad)
-    return Header(kind, _name(site), _name(gate), seq_from, seq_to, issued, expires, count, keys)
-
-
-def _name(raw):
-    try:
-        return str(raw, "ascii").rstrip("\0")
-    except ValueError:  # MicroPython: UnicodeError is one
-        raise BundleError("name")

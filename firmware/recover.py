@@ -6,7 +6,9 @@ Layout: docs/formats.md.
 
 from micropython import const
 
+from . import bundles, release
 from .crypto import HMAC, equal
+from .deltas import take
 from .errors import BundleError
 
 _BLOCK = const(4096)
@@ -18,6 +20,10 @@ _ENTRIES = const(256)
 _SNAPSHOT = const(1)
 _DELTA = const(2)
 _MERGED = const(3)
+_DELTA_MAX = const(4096)
+
+release("deltas")  # goes with this module
+release("bundles")
 
 
 def recover(owner) -> None:
@@ -41,7 +47,8 @@ def recover(owner) -> None:
 
 def _header(owner, slot, at, *kinds):
     try:
-        return owner._accept(owner._read(slot, at, _HEADER), *kinds)
+        most = _DELTA_MAX if _DELTA in kinds else owner._slot_blocks * _BLOCK
+        return bundles.accept(owner._read(slot, at, _HEADER), owner._site, owner._gate, most, *kinds)
     except BundleError:
         return None
 
@@ -49,7 +56,7 @@ def _header(owner, slot, at, *kinds):
 def _is_signed(owner, slot, at, header):
     """Return True if the MAC of the bundle holds that begins at byte `at` from block `slot` on."""
     mac = HMAC(owner._key)
-    end = at + owner._length(header) - _MAC
+    end = at + bundles.length(header) - _MAC
     while at < end:
         n = min(_WINDOW, end - at)
         mac.update(owner._read(slot, at, n))
@@ -81,11 +88,11 @@ def _take(owner, at):
     if (
         header
         and header.seq_from <= owner.seq < header.seq_to
-        and owner._length(header) <= room
+        and bundles.length(header) <= room
         and owner._fill + header.count <= _ENTRIES
         and _is_signed(owner, owner._deltas, at, header)
     ):
-        owner._take(at, header)
+        take(owner, at, header)
         return True
     return False
 

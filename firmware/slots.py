@@ -8,7 +8,7 @@ import struct
 
 from micropython import const
 
-from . import records
+from . import bundles, release
 from .allowlist import place_in
 from .crypto import HMAC, equal
 from .errors import BundleError, StoreError
@@ -25,6 +25,8 @@ _ENTRY = const(12)
 _SNAPSHOT = const(1)
 _MERGED = const(3)
 _FEW = const(8)  # entries that are looked up or taken in one piece of a merge
+
+release("bundles")  # goes with this module
 
 
 class Snapshot:
@@ -112,7 +114,7 @@ class Snapshot:
     def open(self, header) -> None:
         """Begin with a list of `header`, which was looked at."""
         self._header = header
-        self._total = self._owner._length(header)
+        self._total = bundles.length(header)
         self._keys_at = _HEADER + header.count * _CREDENTIAL
         self.prepare(1)  # from here on the slot is no list
 
@@ -123,7 +125,8 @@ class Snapshot:
 
     def _begin(self):
         owner = self._owner
-        self._header = owner._accept(self._page, _SNAPSHOT)
+        most = owner._slot_blocks * _BLOCK
+        self._header = bundles.accept(self._page, owner._site, owner._gate, most, _SNAPSHOT)
         if owner.valid and self._header.seq_to == owner.seq:
             return False
         self._check_seq()
@@ -200,11 +203,11 @@ def merge(owner):
     seq, issued, expires = owner._until
     count, keys = yield from _count(owner)
     writer = owner._writer = Snapshot(owner)
-    header = records.Header(_MERGED, owner._site, owner._gate, owner._base, seq, issued, expires, count, keys)
+    header = bundles.Header(_MERGED, owner._site, owner._gate, owner._base, seq, issued, expires, count, keys)
     yield
     writer.open(header)
     yield
-    writer.feed(records.pack_header(header))
+    writer.feed(bundles.pack_header(header))
     yield from _section(owner, writer, _HEADER, owner.count, _CREDENTIAL, 1)
     yield from _section(owner, writer, _keys_at(owner), owner.keys, _CARD_KEY, 2)
     now = owner.seq, owner.issued, owner.expires

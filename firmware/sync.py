@@ -11,9 +11,9 @@ import struct
 
 from micropython import const
 
-from . import records, release
+from . import release
 from .crypto import equal, hmac_sha256
-from .errors import BundleError, StoreError
+from .errors import StoreError
 
 TYPE_CHECKING = const(False)
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Session:
         self._key = None  # of the session
         self._nonce = None  # of a hello that waits for its answer
         self._heard_ms = -_CONTACT_MS - 1  # when the office was heard last: never
-        self._load = None  # the snapshot that is arriving
+        self._load: "Any" = None  # the snapshot that is arriving
         self._load_seq = 0
         self._load_at = 0  # bytes of it so far
         self.rejected = 0
@@ -273,15 +273,10 @@ class Session:
             self._gate.office_time(unix_ms)
 
     def _delta(self, body):
-        credentials = self._gate.list
-        try:
-            header = records.unpack_header(body)
-            fits = header.seq_from <= credentials.seq < header.seq_to and not self._no_deltas
-            if fits and credentials.apply_delta(body):
-                self._gate.list_changed("delta", credentials.seq)
-        except (BundleError, StoreError) as error:
-            self._no_deltas = True  # until a snapshot
-            self._gate.bundle_rejected(error)
+        from .arrival import delta
+
+        release("arrival")
+        delta(self, body)
 
     def _chunk(self, body):
         from .arrival import chunk

@@ -88,7 +88,10 @@ FIRMWARE = {
         ("errors", "crypto", "cmac", "records", "cards.*"),
         (*_BASIC, "array", "time", "asyncio", "cryptolib", "binascii", "os", "sys"),
     ),
-    ("allowlist", "deltas", "slots", "recover"): ((*_SERVICES, "allowlist", "deltas", "slots", "recover"), _SOFT),
+    ("allowlist", "deltas", "slots", "recover"): (
+        (*_SERVICES, "allowlist", "deltas", "slots", "recover"),
+        _SOFT,
+    ),
     ("journal", "journal_open"): ((*_SERVICES, "journal", "journal_open"), _SOFT),
     ("clock", "clock_set"): ((*_SERVICES, "clock_set"), _SOFT),
     ("sync", "arrival", "commands"): ((*_SERVICES, "arrival", "commands"), _SOFT),
@@ -135,11 +138,11 @@ HOST = {
         (*_FIRMWARE_FOR_HOST, "tools.*", "host_sim", "host_sim.*"),
         True,
     ),
+    # The firmware's application, on a computer.
+    ("host_sim.bench.link_on_device",): (("firmware.app",), True),
     # Measures the firmware's stores themselves.
     ("host_sim.bench.store", "host_sim.bench.store_on_device"): (
         (
-    # The firmware's application, on a computer.
-    ("host_sim.bench.link_on_device",): (("firmware.app",), True),
             *_FIRMWARE_FOR_HOST,
             "firmware.allowlist",
             "firmware.journal",

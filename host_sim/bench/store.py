@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from firmware import records
+from firmware import bundles, records
 from firmware.allowlist import Allowlist
 from firmware.journal import Journal
 from host_sim import deploy
@@ -179,7 +179,7 @@ def _sqlite(folder: Path, count: int) -> dict[str, Any]:
         base.execute("CREATE TABLE card (key BLOB PRIMARY KEY, record BLOB) WITHOUT ROWID")
         base.executemany(
             "INSERT INTO card VALUES (?, ?)",
-            ((card(n).key, records.pack_credential(card(n))[8:]) for n in range(count)),
+            ((card(n).key, bundles.pack_credential(card(n))[8:]) for n in range(count)),
         )
     base.close()
     base = sqlite3.connect(path, isolation_level=None)

@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 
 from firmware import config
+from firmware.bundles import LENGTH_MIN_MAX
 from firmware.errors import ConfigError
 from firmware.policy import ALARMS, REASONS
-from firmware.records import LENGTH_MIN_MAX
 from host_sim.cards import picc
 from host_sim.scenario import model
 from host_sim.scenario.model import BUILT_IN_CLASSES, US

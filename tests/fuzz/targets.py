@@ -10,7 +10,7 @@ import io
 import random
 import sys
 
-from firmware import records
+from firmware import bundles
 from firmware.allowlist import Allowlist
 from firmware.errors import BundleError, StoreError
 from firmware.journal import Journal
@@ -128,8 +128,8 @@ def try_bundle(data: bytes) -> None:
 def try_header(data: bytes) -> None:
     """Any 64 bytes are a header or a BundleError."""
     try:
-        header = records.unpack_header(data[:64].ljust(64, b"\x00"))
-        assert records.pack_header(header)
+        header = bundles.unpack_header(data[:64].ljust(64, b"\x00"))
+        assert bundles.pack_header(header)
     except (BundleError, ValueError):
         pass
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from firmware import records
+from firmware import bundles, records
 from firmware.allowlist import Allowlist
 from firmware.journal import Journal
 from firmware.presence import Presence
@@ -288,7 +288,7 @@ class World:
             if gate.list.seq != self.office.list_seq():
                 found.append("%s has list %d of %d" % (name, gate.list.seq, self.office.list_seq()))
             elif any(
-                bytes(gate.list.find(key) or b"") != records.pack_credential(c)
+                bytes(gate.list.find(key) or b"") != bundles.pack_credential(c)
                 for key, c in self.office.credentials.items()
             ):
                 found.append("%s has another list %d" % (name, gate.list.seq))

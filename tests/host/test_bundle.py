@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware import records
+from firmware import bundles, records
 from firmware.allowlist import Allowlist
 from firmware.crypto import hmac_sha256
 from firmware.errors import BundleError
@@ -24,7 +24,7 @@ credentials = st.builds(
     tier=st.integers(0, 2),
     slow=st.booleans(),
     from_min=st.integers(0, (1 << 24) - 1),
-    length_min=st.integers(0, records.LENGTH_MIN_MAX),
+    length_min=st.integers(0, bundles.LENGTH_MIN_MAX),
     party=st.integers(0, 65535),
 )
 
@@ -50,7 +50,7 @@ def load(allowlist, data, tmp_path):
 def test_what_is_built_is_what_is_opened(listed, seq):
     opened = bundle.parse(bundle.snapshot("JKT", "A", KEY, listed, seq, 5, 9), KEY)
     assert list(opened.credentials) == sorted(listed, key=lambda c: c.key)
-    assert opened.header == records.Header(records.SNAPSHOT, "JKT", "A", 0, seq, 5, 9, len(listed), 0)
+    assert opened.header == bundles.Header(bundles.SNAPSHOT, "JKT", "A", 0, seq, 5, 9, len(listed), 0)
 
 
 def test_a_gate_takes_it_and_finds_every_card(tmp_path):
@@ -168,7 +168,7 @@ def test_deltas_that_no_gate_would_take_are_not_made():
 
 
 def test_a_slot_that_a_gate_merged_is_no_bundle():
-    header = records.Header(records.MERGED, "JKT", "A", 1, 2, 5, 9, 0, 0)
-    body = records.pack_header(header)
+    header = bundles.Header(bundles.MERGED, "JKT", "A", 1, 2, 5, 9, 0, 0)
+    body = bundles.pack_header(header)
     with pytest.raises(BundleError, match="made by a gate"):
         bundle.parse(body + hmac_sha256(KEY, body), KEY)

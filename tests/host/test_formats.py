@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from firmware import keywrap, records
+from firmware import bundles, keywrap, records
 from firmware.allowlist import Allowlist
 from firmware.cards import aes, desfire
 from firmware.cmac import cmac
@@ -95,7 +95,7 @@ def test_credential():
     for example in examples("credential"):
         names = "key cls blocked untimed tier slow from_min length_min party"
         credential = records.Credential(*fields(example, names))
-        assert records.pack_credential(credential) == raw(example["bytes"])
+        assert bundles.pack_credential(credential) == raw(example["bytes"])
         assert records.unpack_credential(raw(example["bytes"])) == credential
         assert records.from_unix(credential) == example["from_unix"]
         assert records.until_unix(credential) == example["until_unix"]
@@ -141,7 +141,7 @@ def test_a_gate_makes_the_merged_slot_of_the_examples():
         pass
     merged = raw(examples("merged")[0]["bytes"])
     assert flash.contents()[allowlist._slot * SECTOR :].startswith(merged)
-    assert records.unpack_header(merged).kind == records.MERGED
+    assert bundles.unpack_header(merged).kind == bundles.MERGED
     assert merged[-32:] == hmac_sha256(KEYS["gate_key"], merged[:-32])
 
 

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import func, select, update
 
-from firmware import records
+from firmware import bundles
 from tests.host.office_bench import BLUE, GREEN, HOUR, MORNING, OTHER, STAFF, YELLOW, Bench, Template
 from tests.host.sync_world import SITE, World, key_of
 from tests.host.test_sync_chain import KEY, changed, copy_of, written
@@ -414,7 +414,7 @@ def test_a_delta_has_everything_since_any_number(office):
         assert {c.key for c in found.credentials} == {
             bytes(card.key) for card in office.rows(models.Card) if card.list_seq > have
         }
-        assert all(records.pack_credential(c) == books_record(office, c.key) for c in found.credentials)
+        assert all(bundles.pack_credential(c) == books_record(office, c.key) for c in found.credentials)
 
 
 def books_record(office, key):

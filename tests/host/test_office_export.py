@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from firmware import records
+from firmware import bundles, records
 from firmware.allowlist import Allowlist
 from firmware.crypto import card_key
 from host_sim.chips.nor_flash import SECTOR, NorFlash, Partition
@@ -154,7 +154,7 @@ def test_further_classes_are_given_by_name_and_code(folder):
 def test_local_times_follow_the_offset(folder):
     export("--utc-offset-min", "0")
     windows = {c.from_min for c in opened().credentials}
-    assert records.minutes(1772415000 + 7 * 3600) in windows
+    assert bundles.minutes(1772415000 + 7 * 3600) in windows
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,9 @@ class DeskMachine(RuleBasedStateMachine):
     def parties(self) -> set[int]:
         return {held.party for held in self.held.values() if held.live and held.party}
 
+    def deposits(self) -> set[str]:
+        return {held.deposit for held in self.held.values() if held.live}
+
     # Acts
 
     @rule(pick=picks, cls=st.sampled_from(PRINCIPALS), length=hours, slow=st.booleans())
@@ -217,7 +220,14 @@ class DeskMachine(RuleBasedStateMachine):
 
     @rule(pick=picks)
     def take_back(self, pick):
-        uid = self.pick(pick, lambda uid: self.live(uid) is not None)
+        self.back(self.pick(pick, lambda uid: self.live(uid) is not None))
+
+    @precondition(lambda self: "held" in self.deposits())
+    @rule(pick=picks)
+    def companion_leaves(self, pick):
+        self.back(self.pick(pick, lambda uid: self.live(uid) is not None and self.held[uid].deposit != ""))
+
+    def back(self, uid: str) -> None:
         outcome = self.act(lambda: self.live(uid) is not None, lambda: self.office.desk.take_back(uid))
         if outcome is not None:
             held = self.held[uid]
@@ -290,6 +300,7 @@ class DeskMachine(RuleBasedStateMachine):
         """Send what the gate lacks, step by step in frames of `room` bytes, and compare."""
         self.books.refresh(self.office.now)
         if not self.books.list_seq():
+            assert not self.held
             return
         key = self.books.gate_key("A")
         if not self.has:

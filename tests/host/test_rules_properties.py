@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware import config, lane, policy, records
+from firmware import bundles, config, lane, policy, records
 from firmware.presence import Presence
 from firmware.replay import replay
 
@@ -185,7 +185,7 @@ def credentials(draw: st.DrawFn) -> records.Credential:
         untimed,
         draw(st.sampled_from([0, 0, 0, 1, 2])),
         draw(st.booleans()),
-        0 if untimed else records.minutes(start),
+        0 if untimed else bundles.minutes(start),
         0 if untimed else draw(st.integers(1, 300)),
         draw(party_numbers),
     )

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from firmware import records
+from firmware import bundles, records
 from firmware.allowlist import Allowlist
 from firmware.journal import Journal
 from host_sim import deploy
@@ -66,10 +66,10 @@ def test_a_full_list_is_found_again_and_takes_deltas_on_top(layout):
         assert store.seq == 2 and store._base == 1 + merge
         flash.reads = 0
         for n in some[60:]:
-            assert bytes(store.find(card(n).key) or b"") == records.pack_credential(card(n))
+            assert bytes(store.find(card(n).key) or b"") == bundles.pack_credential(card(n))
         assert flash.reads / len(some[60:]) <= 1.6
         for c in changed:
-            assert bytes(store.find(c.key) or b"") == records.pack_credential(c)
+            assert bytes(store.find(c.key) or b"") == bundles.pack_credential(c)
         assert all(
             bytes(store.find_card_key(card(n).key) or b"").endswith(b"K" * 24) for n in some if n < keys
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from firmware import policy, records
+from firmware import bundles, policy
 from firmware.crypto import hmac_sha256
 from firmware.sync import Session
 from tests.host import test_formats
@@ -203,7 +203,7 @@ def test_the_office_makes_the_orders_of_the_examples():
 
 def test_the_bundle_of_the_delta_is_one():
     parsed = bundle.parse(raw(EXAMPLES["delta"]["bundle"]), GATE_KEY)
-    assert (parsed.header.kind, parsed.header.seq_from, parsed.header.seq_to) == (records.DELTA, 7, 8)
+    assert (parsed.header.kind, parsed.header.seq_from, parsed.header.seq_to) == (bundles.DELTA, 7, 8)
     assert parsed.credentials[0].blocked
 
 

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from firmware import records
+from firmware import bundles
 from host_sim.chips.nor_flash import NorFlash
 from tests.host.sync_world import START, World, card, key_of
 from tools.office import bundle, memory
@@ -794,5 +794,5 @@ def test_the_bundles_are_what_the_tools_can_read():
     data = world.office.delta("A", 1, 1186)
     assert data is not None
     parsed = bundle.parse(data, key_of("A"))
-    assert (parsed.header.kind, parsed.header.seq_from, parsed.header.seq_to) == (records.DELTA, 1, 2)
+    assert (parsed.header.kind, parsed.header.seq_from, parsed.header.seq_to) == (bundles.DELTA, 1, 2)
     assert [c.blocked for c in parsed.credentials] == [True, False]

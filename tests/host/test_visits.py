@@ -2,7 +2,7 @@
 
 import pytest
 
-from firmware import records
+from firmware import bundles, records
 from firmware.crypto import card_key
 from tools.office import visits
 from tools.office.visits import Visit, VisitsError
@@ -125,7 +125,7 @@ def test_a_random_number_is_one_of_four_bytes_only():
 def test_a_window_may_be_as_long_as_its_field():
     longest = "04A1B2C3,yellow,2026-03-01T00:00,2026-03-23T18:07,\n"
     visit = read(HEADER + longest)[0]
-    assert visit.credential(b"s" * 32).length_min == records.LENGTH_MIN_MAX
+    assert visit.credential(b"s" * 32).length_min == bundles.LENGTH_MIN_MAX
     assert "longer" in faults(HEADER + longest.replace("18:07", "18:08"))[0]
 
 
@@ -183,7 +183,7 @@ def test_lines_are_counted_over_blank_ones_and_quoted_line_ends():
 def test_the_credential_of_a_visit():
     visit = Visit(bytes.fromhex("04A1B2C3"), "blue", 3, 1772415000, 1772420400, 17, True, "aes")
     assert visit.credential(b"s" * 32) == records.Credential(
-        card_key(b"s" * 32, visit.uid), 3, False, False, 2, True, records.minutes(1772415000), 90, 17
+        card_key(b"s" * 32, visit.uid), 3, False, False, 2, True, bundles.minutes(1772415000), 90, 17
     )
     assert Visit(visit.uid, "staff", 4).credential(b"s" * 32)[1:] == (4, False, True, 0, False, 0, 0, 0)
 

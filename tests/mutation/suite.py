@@ -26,6 +26,7 @@ _FOLDERS = {"portable": ROOT / "tests" / "portable", "host": ROOT / "tests" / "h
 SUITES = {
     "policy": ("portable/test_policy", "host/test_rules_properties"),
     "lane": ("portable/test_lane", "host/test_rules_properties"),
+    "bundles": ("portable/test_records", "host/test_formats", "portable/test_allowlist"),
     "presence": ("portable/test_presence", "portable/test_policy", "host/test_rules_properties"),
     "replay": ("portable/test_presence", "host/test_rules_properties"),
     "records": ("portable/test_records", "portable/test_policy", "host/test_formats"),

@@ -7,7 +7,7 @@ import gc
 
 from sparse_device import SparseDevice
 
-from firmware import records
+from firmware import bundles, records
 from firmware.allowlist import Allowlist
 from firmware.crypto import hmac_sha256
 
@@ -33,7 +33,7 @@ def key_of(number):
 
 
 def credential(number, party, blocked=False):
-    return records.pack_credential(
+    return bundles.pack_credential(
         records.Credential(key_of(number), 1, blocked, True, 0, False, 0, 0, party)
     )
 
@@ -45,7 +45,7 @@ def card_key(number, tag):
 def signed(kind, seq_from, seq_to, credentials, card_keys, key=KEY, site="JKT", gate="A", expires=0):
     """Return a bundle of packed credentials and card keys in the order in which they come."""
     fields = kind, site, gate, seq_from, seq_to, _ISSUED + seq_to, expires or _ISSUED + seq_to + LIFE
-    body = records.pack_header(records.Header(*(fields + (len(credentials), len(card_keys)))))
+    body = bundles.pack_header(bundles.Header(*(fields + (len(credentials), len(card_keys)))))
     body += b"".join(credentials) + b"".join(card_keys)
     return body + hmac_sha256(key, body)
 
@@ -55,7 +55,7 @@ def snapshot(seq, parties, tags=None, **options):
     gc.collect()  # what is kept then lies close together, not all over the heap
     credentials = sorted([credential(n, party) for n, party in parties.items()])
     keys = sorted([card_key(n, tag) for n, tag in (tags or {}).items()])
-    return signed(records.SNAPSHOT, 0, seq, credentials, keys, **options)
+    return signed(bundles.SNAPSHOT, 0, seq, credentials, keys, **options)
 
 
 def delta(seq_from, seq_to, parties, tags=None, blocked=(), **options):
@@ -63,7 +63,7 @@ def delta(seq_from, seq_to, parties, tags=None, blocked=(), **options):
     first = [credential(n, parties[n], True) for n in sorted(blocked)]
     rest = [credential(n, parties[n]) for n in sorted(parties) if n not in blocked]
     keys = sorted([card_key(n, tag) for n, tag in (tags or {}).items()])
-    return signed(records.DELTA, seq_from, seq_to, first + rest, keys, **options)
+    return signed(bundles.DELTA, seq_from, seq_to, first + rest, keys, **options)
 
 
 def opened(device):

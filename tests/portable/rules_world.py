@@ -1,6 +1,6 @@
 """Values for the tests of the rules: a site, cards, taps and a lane; a test says only what is unusual."""
 
-from firmware import config, lane, policy, records
+from firmware import bundles, config, lane, policy, records
 from firmware.presence import Presence
 
 EIGHT = 1772413200  # 2026-03-02 08:00 (a Monday) at UTC+7, as Unix seconds
@@ -25,8 +25,8 @@ def key(number):
 def card(number=1, cls=YELLOW, start=EIGHT + HOUR, end=EIGHT + 2 * HOUR, party=1, **other):
     """Return a Credential with the window [start, end) in Unix seconds; start None: without a window."""
     untimed = start is None
-    first = 0 if untimed else records.minutes(start)
-    length = 0 if untimed else records.minutes(end) - first
+    first = 0 if untimed else bundles.minutes(start)
+    length = 0 if untimed else bundles.minutes(end) - first
     return records.Credential(
         key(number),
         cls,

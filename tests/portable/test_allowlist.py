@@ -5,7 +5,7 @@ from io import BytesIO
 
 from nor_device import PROGRAM_CUTS, Cut, NorDevice
 
-from firmware import records
+from firmware import bundles, records
 from firmware.allowlist import Allowlist
 from firmware.crypto import hmac_sha256
 from firmware.errors import BundleError, StoreError
@@ -21,19 +21,19 @@ def key_of(number):
 def credential(number):
     if number % 32 == 0:
         gc.collect()  # what is kept then lies close together, not all over the heap
-    return records.pack_credential(records.Credential(key_of(number), 1, False, True, 0, False, 0, 0, number))
+    return bundles.pack_credential(records.Credential(key_of(number), 1, False, True, 0, False, 0, 0, number))
 
 
 def bundle(numbers, seq=1, site="JKT", gate="A", key=KEY, card_keys=0, order=sorted, **changes):
     """Return the bytes of a snapshot of the cards `numbers`; the party of each is its number."""
     credentials = order([credential(n) for n in numbers])
     entries = sorted([key_of(n) + b"K" * 24 for n in numbers[:card_keys]])
-    fields = [records.SNAPSHOT, site, gate, 0, seq, 1000, 1000 + 86400, len(credentials), card_keys]
+    fields = [bundles.SNAPSHOT, site, gate, 0, seq, 1000, 1000 + 86400, len(credentials), card_keys]
     if "kind" in changes:
         fields[0], fields[3] = changes["kind"], seq - 1
     if "count" in changes:
         fields[7] = changes["count"]
-    body = records.pack_header(records.Header(*fields)) + b"".join(credentials) + b"".join(entries)
+    body = bundles.pack_header(bundles.Header(*fields)) + b"".join(credentials) + b"".join(entries)
     return body + hmac_sha256(key, body)
 
 
@@ -97,7 +97,7 @@ def test_lookups_are_right_whatever_the_distribution_of_keys():
     near = [0x8000000000000000 + i for i in range(400)]
     keys = sorted([k.to_bytes(8, "big") for k in ends + near + [i << 40 for i in range(5, 300)]])
     credentials = b"".join([k + bytes(8) for k in keys])
-    head = records.pack_header(records.Header(1, "JKT", "A", 0, 1, 1, 2, len(keys), 0))
+    head = bundles.pack_header(bundles.Header(1, "JKT", "A", 0, 1, 1, 2, len(keys), 0))
     device = NorDevice(BLOCKS)
     allowlist = opened(device)
     allowlist.load(BytesIO(head + credentials + hmac_sha256(KEY, head + credentials)))
@@ -110,7 +110,7 @@ def test_lookups_are_right_whatever_the_distribution_of_keys():
 
 def test_keys_that_mislead_interpolation_cost_few_reads_more():
     credentials = b"".join([i.to_bytes(8, "big") + bytes(8) for i in range(700)])
-    head = records.pack_header(records.Header(1, "JKT", "A", 0, 1, 1, 2, 700, 0))
+    head = bundles.pack_header(bundles.Header(1, "JKT", "A", 0, 1, 1, 2, 700, 0))
     device = NorDevice(BLOCKS)
     allowlist = opened(device)
     allowlist.load(BytesIO(head + credentials + hmac_sha256(KEY, head + credentials)))
@@ -167,7 +167,7 @@ def test_a_list_for_another_gate_or_site_is_refused_before_anything_is_written()
     before = device.operations
     assert refusal(allowlist, bundle([1], seq=2, gate="B")) == "gate"
     assert refusal(allowlist, bundle([1], seq=2, site="BDG")) == "site"
-    assert refusal(allowlist, bundle([1], seq=2, kind=records.MERGED)) == "kind"
+    assert refusal(allowlist, bundle([1], seq=2, kind=bundles.MERGED)) == "kind"
     assert refusal(allowlist, b"PNTX" + bundle([1], seq=2)[4:]) == "magic"
     assert refusal(allowlist, bundle([1], seq=2, count=10000)) == "count"
     assert device.operations == before
@@ -201,7 +201,7 @@ def test_an_unsorted_list_and_one_with_a_card_twice_are_refused_though_signed():
     assert refusal(allowlist, bundle(range(40), seq=2, order=lambda c: sorted(c)[::-1])) == "order"
     assert refusal(allowlist, bundle([1, 2, 2, 3], seq=2)) == "order"
     credentials = sorted([key_of(n) + bytes(8) for n in range(2)])
-    head = records.pack_header(records.Header(1, "JKT", "A", 0, 2, 1, 2, 2, 2))
+    head = bundles.pack_header(bundles.Header(1, "JKT", "A", 0, 2, 1, 2, 2, 2))
     body = head + b"".join(credentials) + b"".join([c[:8] + bytes(24) for c in credentials[::-1]])
     assert refusal(allowlist, body + hmac_sha256(KEY, body)) == "order"
 
@@ -319,7 +319,7 @@ def test_any_flash_content_is_survived():
             device.data[(x >> 3) % len(device.data)] = (x >> 15) & 0xFF
         if case > 9:  # headers that look right, with counts up to what fits
             for slot in (0, 3):
-                head = records.pack_header(records.Header(1, "JKT", "A", 0, case, 1, 2, 40 * case, case))
+                head = bundles.pack_header(bundles.Header(1, "JKT", "A", 0, case, 1, 2, 40 * case, case))
                 device.data[slot * 4096 : slot * 4096 + 64] = head
         allowlist = opened(device)
         assert not allowlist.valid and allowlist.find(key_of(1)) is None

@@ -21,7 +21,7 @@ from list_world import (
 )
 from sparse_device import SparseDevice
 
-from firmware import records
+from firmware import bundles
 from firmware.errors import BundleError, StoreError
 
 
@@ -165,12 +165,12 @@ def test_a_truncated_or_overlong_delta_is_refused():
 def test_what_the_gate_merged_itself_is_no_bundle():
     store = based()[1]
     credentials = sorted([credential(n, n) for n in range(5)])
-    assert refusal(store, signed(records.MERGED, 1, 2, credentials, [])) == "kind"
+    assert refusal(store, signed(bundles.MERGED, 1, 2, credentials, [])) == "kind"
 
 
 def test_a_card_key_without_its_credential_in_the_delta_is_left_out():
     store = based()[1]
-    assert apply(store, signed(records.DELTA, 1, 2, [credential(5, 50)], [card_key(6, 1)]))
+    assert apply(store, signed(bundles.DELTA, 1, 2, [credential(5, 50)], [card_key(6, 1)]))
     assert party(store, 5) == 50 and tag(store, 6) is None
 
 
@@ -338,7 +338,7 @@ def test_a_list_that_fills_its_slot_takes_no_more_cards():
     store = opened(SparseDevice(8))  # slots of three blocks
     room = (3 * 4096 - 96) // 16
     credentials = sorted([credential(n, 1) for n in range(room - 4)])
-    assert apply(store, signed(records.SNAPSHOT, 0, 1, credentials, []))
+    assert apply(store, signed(bundles.SNAPSHOT, 0, 1, credentials, []))
     assert apply(store, delta(1, 2, {5: 2, 100000: 3}))
     assert apply(store, delta(2, 3, {6: 2, 100001: 3}))
     assert apply(store, delta(3, 4, {7: 2})) is None  # who knows: until they are merged

@@ -1,11 +1,12 @@
 """The byte codecs: every field at both ends of its range, and what is refused."""
 
-from firmware import records
+from firmware import bundles, records
+from firmware.bundles import Header
 from firmware.errors import BundleError
-from firmware.records import Credential, Event, Header
+from firmware.records import Credential, Event
 
 KEY = b"\x01\x02\x03\x04\x05\x06\x07\x08"
-HEADER = Header(records.SNAPSHOT, "JKT-SELATAN1", "A", 0, 7, 1000, 2000, 3, 4)
+HEADER = Header(bundles.SNAPSHOT, "JKT-SELATAN1", "A", 0, 7, 1000, 2000, 3, 4)
 
 
 def raises(error, function, *arguments):
@@ -34,7 +35,7 @@ NAMES = {
 
 def test_a_credential_takes_16_bytes_in_the_documented_order():
     c = Credential(KEY, 3, True, False, 2, True, 0x123456, 0x7ABC, 0xBEEF)
-    packed = records.pack_credential(c)
+    packed = bundles.pack_credential(c)
     assert packed == KEY + b"\x3a\x12\x34\x56\xf5\x79\xbe\xef"
     assert records.unpack_credential(packed) == c
     assert records.unpack_credential(b"\xff" * 5 + packed, 5) == c
@@ -50,13 +51,13 @@ def test_every_credential_field_survives_alone_at_its_ends():
         "tier": 2,
         "slow": True,
         "from_min": (1 << 24) - 1,
-        "length_min": records.LENGTH_MIN_MAX,
+        "length_min": bundles.LENGTH_MIN_MAX,
         "party": 65535,
     }
     seen = set()
     for name in ends:
         c = changed(base, **{name: ends[name]})
-        packed = records.pack_credential(c)
+        packed = bundles.pack_credential(c)
         assert records.unpack_credential(packed) == c, name
         seen.add(packed)
     assert len(seen) == len(ends)
@@ -70,7 +71,7 @@ def test_each_bit_of_a_credential_stands_for_itself():
         fields = (c.cls, c.blocked, c.untimed, c.tier, c.slow, c.from_min, c.length_min, c.party)
         assert sum([bool(field) for field in fields]) + (c.key != bytes(8)) == 1, n
     assert [records.unpack_credential(bytes(8) + bytes((n,)) + bytes(7)).tier for n in (1, 2)] == [1, 2]
-    assert records.LENGTH_MIN_MAX == 32767
+    assert bundles.LENGTH_MIN_MAX == 32767
 
 
 def test_a_credential_that_does_not_fit_is_refused():
@@ -83,22 +84,22 @@ def test_a_credential_that_does_not_fit_is_refused():
         ("tier", -1),
         ("from_min", 1 << 24),
         ("from_min", -1),
-        ("length_min", records.LENGTH_MIN_MAX + 1),
+        ("length_min", bundles.LENGTH_MIN_MAX + 1),
         ("length_min", -1),
         ("party", 65536),
         ("party", -1),
     ):
         bad = changed(base, **{field: value})
-        assert raises(ValueError, records.pack_credential, bad) == "credential", field
+        assert raises(ValueError, bundles.pack_credential, bad) == "credential", field
 
 
 def test_windows_are_whole_minutes_from_2020():
-    from_min = records.minutes(1772415000)  # 2026-03-02T01:30:00Z
+    from_min = bundles.minutes(1772415000)  # 2026-03-02T01:30:00Z
     c = Credential(KEY, 1, False, False, 0, False, from_min, 90, 0)
     assert records.from_unix(c) == 1772415000
     assert records.until_unix(c) == 1772415000 + 5400
-    assert records.minutes(1577836800) == 0 and records.minutes(1577836859) == 0
-    assert records.minutes(1577836860) == 1
+    assert bundles.minutes(1577836800) == 0 and bundles.minutes(1577836859) == 0
+    assert bundles.minutes(1577836860) == 1
 
 
 def test_an_event_takes_24_bytes_and_leaves_the_mac_alone():
@@ -147,15 +148,15 @@ def test_an_unknown_type_is_refused_when_packed_and_empty_when_read():
 
 
 def test_a_header_takes_64_bytes_and_comes_back():
-    packed = records.pack_header(HEADER)
-    assert len(packed) == records.HEADER_SIZE
+    packed = bundles.pack_header(HEADER)
+    assert len(packed) == bundles.HEADER_SIZE
     assert packed[:8] == b"PNTB\x01\x01\x00\x40" and packed[8:20] == b"JKT-SELATAN1"
-    assert records.unpack_header(packed) == HEADER
-    assert records.unpack_header(b"x" + packed + b"y", 1) == HEADER
+    assert bundles.unpack_header(packed) == HEADER
+    assert bundles.unpack_header(b"x" + packed + b"y", 1) == HEADER
 
 
 def test_a_header_with_a_bad_field_names_it():
-    good = records.pack_header(HEADER)
+    good = bundles.pack_header(HEADER)
     for at, value, field in (
         (0, b"X", "magic"),
         (4, b"\x02", "format"),
@@ -170,19 +171,19 @@ def test_a_header_with_a_bad_field_names_it():
         (63, b"\x01", "reserved"),
     ):
         bad = good[:at] + value + good[at + len(value) :]
-        assert raises(BundleError, records.unpack_header, bad) == field, (at, field)
+        assert raises(BundleError, bundles.unpack_header, bad) == field, (at, field)
 
 
 def test_a_delta_header_has_a_beginning():
-    delta = changed(HEADER, kind=records.DELTA, seq_from=6)
-    assert records.unpack_header(records.pack_header(delta)) == delta
-    raises(BundleError, records.unpack_header, records.pack_header(changed(delta, seq_from=7)))
+    delta = changed(HEADER, kind=bundles.DELTA, seq_from=6)
+    assert bundles.unpack_header(bundles.pack_header(delta)) == delta
+    raises(BundleError, bundles.unpack_header, bundles.pack_header(changed(delta, seq_from=7)))
 
 
 def test_names_of_site_and_gate_have_1_to_12_characters():
     for field in ("site", "gate"):
         for name in ("", "A" * 13):
-            assert raises(ValueError, records.pack_header, changed(HEADER, **{field: name})) == "name"
+            assert raises(ValueError, bundles.pack_header, changed(HEADER, **{field: name})) == "name"
         for name in ("A", "A" * 12):
             header = changed(HEADER, **{field: name})
-            assert records.unpack_header(records.pack_header(header)) == header
+            assert bundles.unpack_header(bundles.pack_header(header)) == header

@@ -2,7 +2,7 @@
 
 import struct
 
-from firmware import records
+from firmware import bundles
 from firmware.crypto import hmac_sha256
 from firmware.errors import BundleError, StoreError
 from firmware.sync import Session
@@ -50,7 +50,7 @@ class List:
             raise self.error
         if self.answer:
             self.deltas.append(bytes(bundle))
-            self.seq = records.unpack_header(bundle).seq_to
+            self.seq = bundles.unpack_header(bundle).seq_to
         return self.answer
 
     def begin(self):
@@ -201,8 +201,8 @@ def record(seq):
 
 
 def delta(seq_from, seq_to, count=1):
-    header = records.Header(records.DELTA, SITE, NAME, seq_from, seq_to, 1, 2, count, 0)
-    return records.pack_header(header) + bytes(16 * count + 32)
+    header = bundles.Header(bundles.DELTA, SITE, NAME, seq_from, seq_to, 1, 2, count, 0)
+    return bundles.pack_header(header) + bytes(16 * count + 32)
 
 
 def events(frames):

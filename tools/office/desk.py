@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.orm import Session
 
-from firmware import records
+from firmware import bundles, records
 from firmware.config import ClassRule
 from firmware.crypto import card_key, hmac_sha256
 from firmware.policy import MODES
@@ -122,7 +122,7 @@ class _Act:
         self._listed += 1
         if not self.state.expires:
             self.state.issued, self.state.expires = self.now, self.now + LIFE_S
-        card.record = records.pack_credential(record_of(card, visit, self.number_of(visit), self.folder))
+        card.record = bundles.pack_credential(record_of(card, visit, self.number_of(visit), self.folder))
         card.list_seq = self.state.list_seq
         if card.key_version and not card.keyed_seq:
             card.keyed_seq = card.list_seq
@@ -576,7 +576,7 @@ class Desk:
         begin = now // 60 * 60 if begin is None else begin
         if until <= begin:
             raise InputError("the window ends before it starts")
-        if (until - begin) // 60 > records.LENGTH_MIN_MAX:
+        if (until - begin) // 60 > bundles.LENGTH_MIN_MAX:
             raise InputError("the window is longer than 22 days")
         if until <= now:
             raise DeskError(f"the window is over since {self._clock(until)}")
@@ -661,7 +661,7 @@ class Desk:
 
 def record_of(card: Card, visit: Visit, party: int, folder: Folder) -> records.Credential:
     """Return the record of `card` on the list, as its latest visit, of the party with this number, has it."""
-    begin = 0 if visit.begin is None else records.minutes(visit.begin)
+    begin = 0 if visit.begin is None else bundles.minutes(visit.begin)
     return records.Credential(
         card.key,
         folder.classes[visit.cls].code,
@@ -670,7 +670,7 @@ def record_of(card: Card, visit: Visit, party: int, folder: Folder) -> records.C
         records.TIERS.index(card.tier),
         visit.slow,
         begin,
-        0 if visit.until is None else records.minutes(visit.until) - begin,
+        0 if visit.until is None else bundles.minutes(visit.until) - begin,
         party,
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from firmware import records
+from firmware import bundles
 from tools.office import audit, keys
 from tools.office.chain import JournalCopy
 from tools.office.db.engine import reading
@@ -43,7 +43,7 @@ def _list_faults(db: Session, folder: Folder) -> list[str]:
             continue
         try:
             party = 0 if visit.party is None else numbers[visit.party]
-            record = records.pack_credential(record_of(card, visit, party, folder))
+            record = bundles.pack_credential(record_of(card, visit, party, folder))
         except (KeyError, ValueError):  # changed rows, or settings without the class
             record = None
         if card.record != record:

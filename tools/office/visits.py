@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta, timezone
 from pathlib import Path
 
-from firmware import records
+from firmware import bundles, records
 from firmware.crypto import card_key
 from tools.office import tables
 
@@ -37,8 +37,8 @@ class Visit:
     def credential(self, site_key: bytes) -> records.Credential:
         """Return the record that a gate of the site with this identity key gets."""
         untimed = self.from_unix is None or self.until_unix is None
-        begin = 0 if self.from_unix is None else records.minutes(self.from_unix)
-        length = 0 if self.until_unix is None else records.minutes(self.until_unix) - begin
+        begin = 0 if self.from_unix is None else bundles.minutes(self.from_unix)
+        length = 0 if self.until_unix is None else bundles.minutes(self.until_unix) - begin
         return records.Credential(
             card_key(site_key, self.uid),
             self.code,
@@ -103,7 +103,7 @@ def window(row: tables.Row, zone: timezone) -> tuple[int | None, int | None]:
     elif begin is not None and end is not None:
         if end <= begin:
             row.fault("until", "the window ends before it starts")
-        elif (end - begin) // 60 > records.LENGTH_MIN_MAX:
+        elif (end - begin) // 60 > bundles.LENGTH_MIN_MAX:
             row.fault("until", "the window is longer than 22 days")
     return begin, end
 
