@@ -382,6 +382,7 @@ def test_settings_of_the_network_have_their_limits():
     for bad in ("a_b", "a:1", "a/b"):
         assert wrong_network(broker=bad) == "network.broker: may hold letters, digits, . and - only"
     assert (network(sntp=None).sntp, network(sntp="10.0.0.3").sntp) == (None, "10.0.0.3")
+    assert wrong_network(sntp="a_b") == "network.sntp: may hold letters, digits, . and - only"
     assert wrong_network(sntp=5) == "network.sntp: must be a name of 1 to 64 characters"
     assert wrong(network={}) == "network.broker: is missing"
     assert wrong(network=[]) == "network: must be an object"
@@ -391,6 +392,7 @@ def test_settings_of_the_network_have_their_limits():
 def test_an_access_point_has_a_name_and_its_password_a_place_in_nvs():
     wifi = network(wifi={"ssid": "Imigrasi Soekarno"}).wifi
     assert (wifi.ssid, wifi.password_key) == ("Imigrasi Soekarno", "wifi_password")
+    assert network(wifi=None).wifi is None
     assert network(wifi={"ssid": "x", "password_key": "wifi-2"}).wifi.password_key == "wifi-2"
     assert network(wifi={"ssid": "\u00e9" * 16}).wifi.ssid == "\u00e9" * 16
     for bad in ("", "s" * 33, "\u00e9" * 17, 5, None):
@@ -447,6 +449,12 @@ def test_errors_come_in_the_order_of_the_keys():
         return text and text[len("network.") :]
 
     check_order(NETWORK_ORDER, right, of_network)
+
+    def of_wifi(obj):
+        text = wrong_network(wifi=obj)
+        return text and text[len("network.wifi.") :]
+
+    check_order(("ssid", "password_key"), {"ssid": "x", "password_key": None}, of_wifi)
 
     def of_class(obj):
         text = wrong(classes={"green": obj})
