@@ -11,24 +11,40 @@ from tools.cli.bench import group
 SECOND = 1_000_000
 
 
-def test_a_visitor_waits_less_than_the_limits_on_either_board() -> None:
+@pytest.mark.parametrize("card", tap.LIMITS)
+def test_a_visitor_waits_less_than_the_limits_on_either_board(card: str) -> None:
     for profile in tap.PROFILES:
-        found = tap.measure(profile, 60)
+        found = tap.measure(profile, 60, card=card)
         assert found.taps == 60 and tap.over(found) == []
         assert 10 < found.mean_ms < found.worst_ms
 
 
+def test_the_parts_of_a_wait_make_the_whole() -> None:
+    whole = tap.measure("typical", 10, card="ntag424").mean_ms
+    parts = tap.split("ntag424", 10)
+    assert sum(parts.values()) == pytest.approx(whole, abs=0.3)
+    assert all(part > 0 for part in parts.values())
+    assert parts["air and card"] > parts["SPI"] > parts["flash"]
+
+
 def test_a_limit_that_is_broken_is_named() -> None:
-    assert tap.over(tap.Waits("typical", 1, 45.1, 80.1)) == [
-        "typical: mean 45.1 ms, limit 45 ms",
-        "typical: worst 80.1 ms, limit 80 ms",
+    assert tap.over(tap.Waits("uid", "typical", 1, 45.1, 80.1)) == [
+        "uid, typical: mean 45.1 ms, limit 45 ms",
+        "uid, typical: worst 80.1 ms, limit 80 ms",
+    ]
+    assert tap.over(tap.Waits("ntag424", "worst", 1, 90.0, 120.1)) == [
+        "ntag424, worst: worst 120.1 ms, limit 120 ms"
     ]
 
 
 def test_the_command_prints_json() -> None:
     done = CliRunner().invoke(group, ["tap", "--taps", "5", "--json"])
     assert done.exit_code == 0
-    assert [row["profile"] for row in json.loads(done.output)] == ["typical", "worst"]
+    told = json.loads(done.output)
+    assert [(row["card"], row["profile"]) for row in told["waits"]] == [
+        (card, profile) for card in ("uid", "ntag424") for profile in ("typical", "worst")
+    ]
+    assert set(told["split_ms"]) == {"uid", "ntag424"}
 
 
 @pytest.mark.requires_micropython

@@ -133,22 +133,29 @@ def tap(as_json: bool, taps: int) -> None:
 
     from host_sim.bench import tap as bench
 
-    found = [bench.measure(profile, taps) for profile in bench.PROFILES]
+    found = [bench.measure(profile, taps, card=card) for card in bench.LIMITS for profile in bench.PROFILES]
+    parts = {card: bench.split(card, taps) for card in bench.LIMITS}
     if as_json:
-        click.echo(json.dumps([asdict(waits) for waits in found], indent=2))
+        click.echo(json.dumps({"waits": [asdict(waits) for waits in found], "split_ms": parts}, indent=2))
     else:
         for waits in found:
+            limits = bench.LIMITS[waits.card]
             click.echo(
-                "%-8s %d taps: mean %.1f ms (limit %.0f, target %.0f), worst %.1f ms (limit %.0f)"
+                "%-8s %-8s %d taps: mean %.1f ms (target %.0f%s), worst %.1f ms (limit %.0f)"
                 % (
+                    waits.card,
                     waits.profile,
                     waits.taps,
                     waits.mean_ms,
-                    bench.MEAN_LIMIT_MS,
-                    bench.MEAN_TARGET_MS,
+                    limits.target_ms,
+                    ", limit %.0f" % limits.mean_ms if limits.mean_ms else "",
                     waits.worst_ms,
-                    bench.WORST_LIMIT_MS,
+                    limits.worst_ms,
                 )
+            )
+        for card, part in parts.items():
+            click.echo(
+                "%-8s of the mean: %s" % (card, ", ".join("%s %.1f ms" % item for item in part.items()))
             )
     lines = [line for waits in found for line in bench.over(waits)]
     for line in lines:
