@@ -13,7 +13,7 @@ import random
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
@@ -23,6 +23,7 @@ from host_sim.cards.picc import Answer
 
 PLAIN, MAC, FULL = 0, 1, 3  # communication modes as FileOption has them (DS 8.2.3.4)
 FREE, NEVER = 14, 15  # access rights that are no key number (DS 8.2.3.3)
+FREE_CREATION, FREE_LISTING = 0x04, 0x02  # bits of KeySett1: without the master key
 BLOCK = 16
 MAC_BYTES = 8
 FACTORY_KEY = bytes(16)
@@ -38,6 +39,8 @@ ABORTED, DUPLICATE, NO_SUCH_FILE, NO_SUCH_APPLICATION = 0xCA, 0xDE, 0xF0, 0xA0
 ISO_OK, ISO_LENGTH, ISO_SECURITY = b"\x90\x00", b"\x67\x00", b"\x69\x82"
 ISO_NOT_FOUND, ISO_P1_P2, ISO_NO_INS, ISO_NO_CLA = b"\x6a\x82", b"\x6a\x86", b"\x6d\x00", b"\x6e\x00"
 
+_ATQA, _ATQA_RANDOM = 0x0344, 0x0304  # with a UID of 7 bytes, of 4
+_RANDOM_UID = b"\x08"  # first byte of a number that is drawn anew (ISO/IEC 14443-3 table 9)
 _NATIVE = 0x90  # CLA of a native command in ISO wrapping
 _LABEL_COMMAND, _LABEL_ANSWER = b"\xa5\x5a", b"\x5a\xa5"
 _READ_MAX = 256 - MAC_BYTES  # of one answer in CommMode.MAC
@@ -131,8 +134,10 @@ class Application:
     files: dict[int, File] = field(default_factory=dict)
     df_name: bytes | None = None
     iso_id: int | None = None
-    settings: int = 0x0F  # KeySett1 of DESFire
+    settings: int = 0x0F  # KeySett1 of DESFire, its lower half
     change_key: int = 0
+    number: int = 0  # of DESFire
+    has_iso_files: bool = False
 
 
 @dataclass
@@ -188,6 +193,16 @@ class Session:
         return cbc(self.enc_key, block, encrypt=True)
 
 
+class AnySession(Protocol):
+    """What a chip asks of an authentication that is on."""
+
+    key_no: int
+
+    def opened(self, code: int, header: bytes, body: bytes, mode: int) -> bytes: ...
+
+    def sealed(self, data: bytes, mode: int) -> bytes: ...
+
+
 @dataclass(frozen=True)
 class Message:
     """A command: its code, and what followed."""
@@ -230,9 +245,10 @@ class Chip:
         self.signature = signature
         self.draw = draw or random.Random("chip " + self.uid.hex()).randbytes
         self.applications: list[Application] = []
+        self.has_random_uid = False
         self.wrong_keys = 0  # authentications that failed
-        self.application: Application | None = None
-        self.session: Session | None = None
+        self.application: Application | None = None  # None: nothing but the card itself
+        self.session: AnySession | None = None
         self.selected_file: File | None = None
         self._pending: Callable[[bytes], Reply] | None = None
 
@@ -308,7 +324,7 @@ class Chip:
             return ISO_LENGTH
         number = int.from_bytes(data, "big")
         if number == 0x3F00:
-            self.select(None)
+            self.reset()
             return ISO_OK
         for application in self.applications:
             if application.iso_id == number:
@@ -353,8 +369,7 @@ class Chip:
     def parts(self, parts: list[bytes], mode: int) -> Reply:
         """Answer in several parts, each but the first asked for with AF; the last carries the MAC of all."""
         whole = b"".join(parts)
-        mac = self.sealed(whole, mode)[0][len(whole) :] if mode == MAC else b""
-        rest = [*parts[:-1], parts[-1] + mac]
+        rest = [*parts[:-1], parts[-1] + self.sealed(whole, mode)[0][len(whole) :]]
 
         def go_on(data: bytes) -> Reply:
             if data:
@@ -414,10 +429,10 @@ class Chip:
     def authenticate_non_first(self, message: Message) -> Reply:
         """AuthenticateEV2NonFirst: another key within the transaction."""
         (number,) = message.header(1)
-        if self.session is None:
+        session = self.session
+        if not isinstance(session, Session):
             raise Refused(AUTHENTICATION)
-        ti = self.session.ti
-        return self._challenge(number, lambda: ti, self.session.counter, None)
+        return self._challenge(number, lambda: session.ti, session.counter, None)
 
     def _challenge(
         self, number: int, ti: Callable[[], bytes], counter: int, capabilities: bytes | None
@@ -450,11 +465,11 @@ class Chip:
         if self.opened(message, 0, MAC):
             raise Refused(LENGTH)
         hardware, software, batch = self.version
-        return self.parts([hardware, software, self.shown_uid() + batch], MAC if self.session else PLAIN)
+        return self.parts([hardware, software, self.shown_uid() + batch], MAC)
 
     def shown_uid(self) -> bytes:
         """Return the UID that GetVersion tells."""
-        return self.uid
+        return bytes(len(self.uid)) if self.has_random_uid else self.uid
 
     def get_card_uid(self, message: Message) -> Reply:
         """GetCardUID (DS 10.5.3): the real one, encrypted."""
@@ -497,6 +512,8 @@ class Chip:
     def get_file_settings(self, message: Message) -> Reply:
         """GetFileSettings (DS 10.7.2)."""
         (number,) = message.header(1)
+        if self.application is not None and not self.application.settings & FREE_LISTING:
+            self.need(0)
         if self.opened(message, 1, MAC):
             raise Refused(LENGTH)
         return self.sealed(self.file(number).settings(), MAC)
@@ -570,16 +587,25 @@ COMMANDS: Mapping[int, Handler] = {
 
 
 class ChipCard(IsoDepCard):
-    """A card in the field with the chip `chip`; `options` are those of IsoDepCard."""
+    """A card in the field with the chip `chip`; `options` are those of IsoDepCard.
 
-    def __init__(self, chip: Chip, **options: Any) -> None:
+    `random_uids`: where the numbers come from that it shows at each power-up instead of its own.
+    """
+
+    def __init__(self, chip: Chip, *, random_uids: random.Random | None = None, **options: Any) -> None:
         super().__init__(chip.uid, chip, **options)
+        self.atqa = _ATQA
         self.chip = chip
+        self._random_uids = random_uids
+        chip.has_random_uid = random_uids is not None
 
     def on_power_on(self) -> None:
         """Forget the conversation, and what was selected and authenticated in it."""
         super().on_power_on()
         self.chip.reset()
+        if self._random_uids is not None:
+            self._set_uid(_RANDOM_UID + self._random_uids.randbytes(3))
+            self.atqa = _ATQA_RANDOM
 
     def _activate(self, data: bytes) -> Answer | None:
         self.chip.reset()

@@ -22,6 +22,7 @@ _CID_FOLLOWS = 0x08
 _NAD_FOLLOWS = 0x04
 _CHAINING = 0x10
 _IS_NAK = 0x10
+_FWI_MAX = 14  # P4 5.2.5
 _EARLY_US = 300  # a card asks for more time so long before its own is over
 
 
@@ -30,7 +31,12 @@ class IsoDepCard(Card):
 
     `fsci`, `fwi`, `sfgi`, `ta` (bit rates) and `historical` make the ATS; `ats` replaces it as it is. `part`:
     bytes of a response per block, by default all that both sides allow. `work_us`: time that a command takes;
-    beyond the frame waiting time the card asks for more, `wtxm` times the FWT at a time.
+    beyond the frame waiting time the card asks for more, `wtxm` times the FWT at a time. `extensions`: how
+    often it did since power-up.
+
+    `relay_us`: somebody carries the blocks between the reader and a card elsewhere, and every answer to one
+    comes so much later. RATS is answered at once, with the longest waiting time (FWI 14) in the place of the
+    card's, or no reader would wait.
 
     Faults, by the number of the frame since RATS, which is 1: frames of the reader in `deaf_to` are not
     heard, answers in `mute_at` are not sent, those in `garble_at` arrive with a wrong bit, `silent_from` is
@@ -52,6 +58,7 @@ class IsoDepCard(Card):
         part: int | None = None,
         work_us: int = 0,
         wtxm: int = 1,
+        relay_us: int = 0,
         deaf_to: Collection[int] = (),
         mute_at: Collection[int] = (),
         garble_at: Collection[int] = (),
@@ -60,6 +67,7 @@ class IsoDepCard(Card):
     ) -> None:
         super().__init__(uid, sak=0x20)
         self.application = application
+        fwi = _FWI_MAX if relay_us else fwi
         body = bytes((0x70 | fsci, ta, fwi << 4 | sfgi, 0x02)) + historical
         self.ats = bytes((len(body) + 1,)) + body if ats is None else ats
         self.frame_size = FRAME_SIZES[min(fsci, len(FRAME_SIZES) - 1)]
@@ -68,6 +76,7 @@ class IsoDepCard(Card):
         self.part = part
         self.work_us = work_us
         self.wtxm = wtxm
+        self.relay_us = relay_us
         self.deaf_to = deaf_to
         self.mute_at = mute_at
         self.garble_at = garble_at
@@ -75,6 +84,7 @@ class IsoDepCard(Card):
         self.on_frame_number = on_frame_number
         self.commands: list[bytes] = []  # that the application got
         self.frames = 0  # heard or missed since RATS
+        self.extensions = 0
         self._reset_protocol()
 
     def _reset_protocol(self) -> None:
@@ -90,7 +100,7 @@ class IsoDepCard(Card):
 
     def on_power_on(self) -> None:
         """Forget the conversation."""
-        self.frames = 0
+        self.frames = self.extensions = 0
         self._reset_protocol()
 
     # Frames and faults ------------------------------------------------------------------------------------
@@ -110,6 +120,8 @@ class IsoDepCard(Card):
         answer = super().receive(bits)
         if answer is None or number in self.mute_at:
             return None
+        if self.relay_us and not is_rats:
+            answer = answer._replace(delay_us=answer.delay_us + self.relay_us)
         if number in self.garble_at:
             wrong = bytearray(answer.bits)
             wrong[len(wrong) // 2] ^= 1
@@ -226,6 +238,7 @@ class IsoDepCard(Card):
             delay_us = allowed_us - _EARLY_US
             self._work_left_us -= delay_us
             self._asked_wtxm = self.wtxm
+            self.extensions += 1
             block = bytes((0xF2, self.wtxm))
         else:
             delay_us, self._work_left_us = self._work_left_us, 0

@@ -27,7 +27,6 @@ KEYS = 5
 HARDWARE = bytes.fromhex("04040230001105")
 SOFTWARE = bytes.fromhex("04040201021105")
 BATCH = bytes.fromhex("00000000002219")
-ATQA = 0x0344
 ACTIVATION: Mapping[str, Any] = {"fsci": 7, "fwi": 7, "sfgi": 1, "historical": b"\x80"}
 # The capability container as from the factory (DS 8.2.3.2).
 _CONTAINER = bytes.fromhex("001720010000FF0406E104010000000506E10500808283")
@@ -73,7 +72,7 @@ class Ntag424(ChipCard):
     """The card: `Ntag424(uid, {1: key}, files={3: File(...)}, work_us=2000)`.
 
     `keys`, `versions`, `files`, `signature` and `draw` as for the chip, which is `chip`; `options` are those
-    of IsoDepCard. It answers as those in the field: ATQA 0344, ATS 06 77 77 71 02 80, so frames of 128
+    of ChipCard. It answers as those in the field: ATQA 0344, ATS 06 77 77 71 02 80, so frames of 128
     bytes and 39 ms to answer.
     """
 
@@ -90,4 +89,3 @@ class Ntag424(ChipCard):
     ) -> None:
         chip = Ntag424Chip(uid, keys, versions=versions, files=files, signature=signature, draw=draw)
         super().__init__(chip, **{**ACTIVATION, **options})
-        self.atqa = ATQA

@@ -1,0 +1,98 @@
+"""Cards of a pool before the reader chip: genuine, copied, slow, relayed, torn at every frame.
+
+The firmware proves them through the simulated MFRC522, as it does at a gate.
+"""
+
+from typing import Any
+
+import pytest
+
+from host_sim.bench.rig import Rig
+from host_sim.cards import pool
+from host_sim.cards.isodep import IsoDepCard
+
+UID = bytes.fromhex("04112233445566")
+KEYS = {number: bytes((number + 1,)) * 16 for number in range(5)}
+SITE = "SIM"
+BUDGET_MS = 200
+LIMIT_US = BUDGET_MS * 1000 + 40_000  # as proof.prove promises
+FRAMES = 6  # of a proof: RATS, SELECT, two of the authentication, the record, S(DESELECT)
+
+
+def at_reader(card: IsoDepCard) -> Rig:
+    """Return a rig that has read `card`."""
+    rig = Rig()
+    rig.driver.start()
+    rig.field.enter(card)
+    assert rig.poll() == (card.uid,)
+    return rig
+
+
+def prove(rig: Rig) -> int | str:
+    """Return the tier that the card proved, or what the error says of it: copy or torn."""
+    proof, errors = rig.load("cards.proof"), rig.errors
+    try:
+        return proof.prove(rig.scanner, rig.driver, UID, KEYS[1], SITE, 0, BUDGET_MS)[0]
+    except errors.ProofFailed:
+        return "copy"
+    except errors.CardError:
+        return "torn"
+
+
+def outcome(card: IsoDepCard) -> int | str:
+    """Return what comes of `card` at a reader of its own."""
+    return prove(at_reader(card))
+
+
+@pytest.mark.parametrize("make", [pool.ntag424, pool.desfire])
+def test_genuine_cards_prove_themselves(make: Any) -> None:
+    assert outcome(make(UID, KEYS, SITE)) == 2
+
+
+def test_copies_do_not() -> None:
+    assert outcome(pool.ntag424(UID, pool.other_keys(UID), SITE)) == "copy"
+    assert outcome(pool.desfire(UID, pool.other_keys(UID), SITE)) == "copy"
+    assert outcome(pool.ntag424(UID, KEYS, "JKT")) == "copy"
+    assert outcome(pool.number_only(UID)) == 0
+
+
+@pytest.mark.parametrize("make", [pool.ntag424, pool.desfire])
+def test_a_slow_card_asks_for_more_time_and_gets_it(make: Any) -> None:
+    card = make(UID, KEYS, SITE, work_us=45_000, fwi=4)
+    rig = at_reader(card)
+    assert prove(rig) == "torn"  # four answers of 45 ms are beyond the deadline
+    assert card.extensions > 5
+    card = make(UID, KEYS, SITE, work_us=25_000, fwi=4)
+    assert outcome(card) == 2
+    assert card.extensions >= 4 * 5
+
+
+@pytest.mark.parametrize("relay_us", [30_000, 60_000, 100_000, 300_000])
+def test_a_relay_delays_every_answer_and_is_beyond_the_deadline(relay_us: int) -> None:
+    rig = at_reader(pool.ntag424(UID, KEYS, SITE, relay_us=relay_us))
+    began = rig.timeline.now
+    assert prove(rig) == (2 if relay_us == 30_000 else "torn")
+    assert rig.timeline.now - began <= LIMIT_US
+
+
+@pytest.mark.parametrize("make", [pool.ntag424, pool.desfire])
+def test_a_card_that_leaves_at_any_frame_is_torn_and_nothing_else(make: Any) -> None:
+    card = make(UID, KEYS, SITE)
+    assert outcome(card) == 2 and card.frames == FRAMES
+    for number in range(1, FRAMES):
+        card = make(UID, KEYS, SITE)
+        rig = at_reader(card)
+
+        def leave(now: int, rig: Rig = rig, card: IsoDepCard = card, number: int = number) -> None:
+            if now == number:
+                rig.field.leave(card)
+
+        card.on_frame_number = leave
+        assert prove(rig) == "torn", number
+        again = make(UID, KEYS, SITE)
+        rig.poll()
+        rig.poll()
+        rig.field.enter(again)
+        rig.timeline.run_until(rig.timeline.now + 6_000)
+        assert rig.poll() == (UID,)
+        assert prove(rig) == 2
