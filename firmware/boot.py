@@ -10,10 +10,13 @@ from . import lane, release
 from .allowlist import Allowlist
 from .clock_set import start_clock
 from .errors import ConfigError, PinterError
+from .flash import partition, secret
 from .journal import Journal
 from .policy import ALARMS, MODES, REASONS
 from .presence import Presence
 from .repeats import Repeats
+
+release("flash")  # goes with this module
 
 
 def start(app) -> None:
@@ -40,12 +43,12 @@ def boot(gate) -> None:
     hardware = gate.hardware
     try:
         _configure(gate)
-        gate._site_key = hardware.secret("site_key")
-        gate_key = hardware.secret("gate_key")
-        gate.journal = Journal(hardware.partition("journal"), gate_key)
+        gate._site_key = secret("site_key")
+        gate_key = secret("gate_key")
+        gate.journal = Journal(partition("journal"), gate_key)
         gate.journal.open()
         gate._lost = gate.journal.lost
-        gate.list = Allowlist(hardware.partition("list"), gate_key, gate.site.site, gate.site.gate)
+        gate.list = Allowlist(partition("list"), gate_key, gate.site.site, gate.site.gate)
         gate.list.open()
         release("recover")
     except PinterError as error:
@@ -57,7 +60,7 @@ def boot(gate) -> None:
     start_clock(
         gate.clock,
         max(gate.journal.newest_time if gate.journal else 0, gate.list.issued if gate.list else 0),
-        site.rtc and hardware.battery_rtc(),
+        _battery_rtc(hardware) if site.rtc else None,
     )
     release("clock_set")
     gate.presence = Presence(site.classes, site.positions_max)
@@ -88,6 +91,12 @@ def boot(gate) -> None:
             gate.proofs()  # this and the next line load what the first card would wait for
             hardware.chips[0].frames()
     gate._carry_out(effects)
+
+
+def _battery_rtc(hardware):
+    from .battery_rtc import fit  # loaded only where there is one
+
+    return fit(hardware)
 
 
 def _configure(gate, settings=None):

@@ -45,19 +45,6 @@ class Hardware:
         """Start the board's watchdog: it cannot be stopped, only given another time."""
         return WDT(timeout=timeout_ms)
 
-    def partition(self, label: str):
-        """Return the data partition `label`. Raises ConfigError if the partition table has none."""
-        from .flash import partition
-
-        release("flash")
-        return partition(label)
-
-    def battery_rtc(self):
-        """Return `rtc` with the clock chip behind it. Loaded only where one is fitted."""
-        from .battery_rtc import fit
-
-        return fit(self)
-
     def secret(self, name: str) -> bytes:
         """Return the 32-byte key `name` from NVS. Raises ConfigError if it was never provisioned."""
         from .flash import secret

@@ -185,14 +185,9 @@ class Presence:
     def retime(self, before: int, now: int) -> None:
         """Move what happened at this gate since its start to its true time: the clock, which was not trusted,
         showed `before` when it really was `now`."""
-        for at in range(0, self._end, _SIZE):
-            flags, gate, party, time, excused = self._entry(at)
-            if not gate and self._start < time <= before - _EPOCH:
-                if excused > self._start:
-                    excused += now - before
-                self._write(at, flags >> 4, flags & 15, gate, party, time + _EPOCH + now - before, excused)
-        if self._start <= self._reset <= before - _EPOCH:
-            self._reset += now - before
+        from .replay import retime  # the caller lets it go
+
+        retime(self, before, now)
 
     def _find(self, key):
         """Return the offset of the entry of `key`; of nobody's (negative) if there is none."""

@@ -1,7 +1,12 @@
 """Positions as the journal tells them: its records, applied one by one to a Presence at boot.
 
-Owns what each type of record means for positions. Loaded at boot only.
+Owns what each type of record means for positions. Loaded at boot, and when a clock becomes trusted.
 """
+
+from micropython import const
+
+_SIZE = const(20)  # of an entry, see presence.py
+_EPOCH = const(1577836800)  # 2020-01-01T00:00:00Z
 
 
 def replay(presence, event, reason: str) -> None:
@@ -31,6 +36,18 @@ def replay(presence, event, reason: str) -> None:
     elif kind in ("passage", "late_passage"):
         presence.confirm(key, direction, event.cls, event.party, time)
     elif kind == "clock":
-        presence.retime(int.from_bytes(key[:4], "big"), time)
+        retime(presence, int.from_bytes(key[:4], "big"), time)
     elif kind == "remote":
         presence.remote(key, direction, event.cls, event.party, time, event.direction >> 4)
+
+
+def retime(presence, before: int, now: int) -> None:
+    """Move what happened since the start of `presence` to its true time (Presence.retime)."""
+    for at in range(0, presence._end, _SIZE):
+        flags, gate, party, time, excused = presence._entry(at)
+        if not gate and presence._start < time <= before - _EPOCH:
+            if excused > presence._start:
+                excused += now - before
+            presence._write(at, flags >> 4, flags & 15, gate, party, time + _EPOCH + now - before, excused)
+    if presence._start <= presence._reset <= before - _EPOCH:
+        presence._reset += now - before
