@@ -266,7 +266,7 @@ class PersonalCard:
         parts = [
             bytes.fromhex(hardware),
             bytes.fromhex("0404023000110 5".replace(" ", "")),
-            self.uid + bytes(7),
+            (self.uid if len(self.uid) == 7 else bytes(7)) + bytes(7),
         ]
         if self.key_no is not None:
             raise Status(0x1E)

@@ -259,3 +259,32 @@ def test_another_kind_of_smart_card_is_of_no_use():
     assert (report.state, report.is_of_use) == ("unusable", False)
     with pytest.raises(Refusal, match="of no kind that PINTER uses"):
         personalise(ReaderOf(Other()), MASTERS, 1, "JKT", False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("mode", "rights"), [(FULL, (1, 0, 0, 0)), (MAC, (14, 0, 0, 0)), (MAC, (1, 0, 14, 0))]
+)
+def test_a_file_that_is_too_open_or_talks_otherwise_is_put_right(kind, mode, rights):
+    card = made(kind)
+    card.file.mode = mode
+    card.file.read, card.file.write, card.file.read_write, card.file.change = rights
+    assert personalise(ReaderOf(card), MASTERS, 1, "JKT", False).changed
+    assert card.file.settings()[:4] == made(kind).file.settings()[:4]
+    assert proves(card)
+
+
+def test_a_card_that_confirms_a_record_and_does_not_keep_it_is_noticed():
+    class Forgetful(PersonalCard):
+        def write(self, code, header, body):
+            kept = bytes(self.file.data)
+            answer = super().write(code, header, body)
+            self.file.data[:] = kept
+            return answer
+
+    card = made()
+    card.__class__ = Forgetful
+    with pytest.raises(Refusal, match="read back: the record is another one"):
+        personalise(ReaderOf(card), MASTERS, 2, "JKT", True)
+    report = inspect(ReaderOf(card), MASTERS)
+    assert (report.state, report.text) == ("torn", "its record says version 1, its keys 2")
