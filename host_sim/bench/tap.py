@@ -12,8 +12,8 @@ from typing import Any
 
 from firmware import records
 from firmware.crypto import card_key
-from host_sim.cards.ev2_card import MAC, File, Rights
-from host_sim.cards.ntag424 import Ntag424
+from host_sim.cards import pool
+from host_sim.cards.ntag424 import KEYS
 from host_sim.cards.picc import Answer, Card, State
 from host_sim.chips.nor_flash import Profile
 from host_sim.engine import World
@@ -102,10 +102,8 @@ def _plain() -> Card:
 
 
 def _ntag424() -> Card:
-    record = b"PNTR\x01\x01" + stage.SITE.encode().ljust(26, b"\0")
-    files = {3: File(bytearray(record), MAC, Rights(1, 0, 0, 0))}
-    key = cardkeys.derive(_MASTER, _UID, cardkeys.GATE)
-    return Ntag424(_UID, {1: key}, files=files, work_us=WORK_US)
+    keys = {number: cardkeys.derive(_MASTER, _UID, number) for number in range(KEYS)}
+    return pool.ntag424(_UID, keys, stage.SITE, work_us=WORK_US)
 
 
 _CARDS: Mapping[str, tuple[Callable[[], Card], str]] = {"uid": (_plain, "uid"), "ntag424": (_ntag424, "aes")}

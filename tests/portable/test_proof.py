@@ -1,5 +1,6 @@
 """The proof of an AES card: what a gate asks, what it believes, and cards that lie."""
 
+import gc
 import random
 import sys
 import time
@@ -21,6 +22,7 @@ UID = b"\x04\x11\x22\x33\x44\x55\x66"
 SITE = "jaksel"
 RECORD = b"PNTR\x01\x02jaksel" + bytes(20)
 BUDGET_MS = 60_000
+HEAP_BYTES = 14_000  # of a 64-bit interpreter; the board has half of it
 
 
 def outcome(card, secret=KEY, site=SITE):
@@ -49,6 +51,36 @@ def test_no_challenge_comes_twice():
     cards = [Card(KEY, RECORD) for _ in range(8)]
     assert all(outcome(card) for card in cards)
     assert len({card.apdus[2] for card in cards}) == 8, "the card's challenge is the same, ours is not"
+
+
+def test_a_proof_needs_little_of_the_heap_and_keeps_nothing():
+    answers = []
+    card = Card(KEY, RECORD)
+
+    def listen(apdu):
+        answers.append(card(apdu))
+        return answers[-1]
+
+    before, aes.urandom = aes.urandom, lambda n: bytes(range(n))
+    try:
+        assert aes.prove(listen, KEY, SITE)
+        used = []
+        for _ in range(2):  # the second time all names are known
+            replies = iter(answers)
+            gc.collect()
+            at_first = allocated()
+            assert aes.prove(lambda apdu: next(replies), KEY, SITE)
+            used.append(allocated() - at_first)
+            gc.collect()
+            assert allocated() - at_first <= 256
+    finally:
+        aes.urandom = before
+    assert used[1] <= HEAP_BYTES, used
+
+
+def allocated():
+    """Return the bytes of the heap in use; CPython has no such count, and nothing to fear."""
+    return gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
 
 
 def test_a_card_without_the_application_answers_only_with_its_number():
