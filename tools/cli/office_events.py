@@ -86,7 +86,8 @@ def events(
         newest = [column.desc() for column in order] if last is not None else order
         query = select(Event.gate, Event.journal_id, Event.raw).where(*conditions).order_by(*newest)
         rows = db.execute(query.execution_options(yield_per=1000))
-        values = _chosen((_value(*row.tuple(), uids) for row in rows), reasons, last)
+        found = (_value(of, journal_id, raw, uids) for of, journal_id, raw in rows)
+        values = _chosen(found, reasons, last)
         if last is not None:
             values = reversed(list(values))
         _print(office, values, json_too, csv_too)
