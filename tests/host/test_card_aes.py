@@ -4,7 +4,8 @@ import pytest
 
 from firmware.cards import aes, desfire
 from firmware.errors import ProofFailed
-from tests.host.personal_card import FULL, MAC, SIGNED, PersonalCard
+from host_sim.cards.ev2_card import FULL, MAC, Key, Rights
+from tests.host.personal_card import SIGNED, PersonalCard
 from tests.host.reader_of import ReaderOf
 from tools.card.inspect import inspect
 from tools.card.personalise import personalise
@@ -49,8 +50,7 @@ def test_no_key_of_the_factory_is_left_and_the_rights_are_closed(kind):
     card = made(kind)
     assert card.keys == [(cardkeys.derive(MASTERS[1], card.uid, role), 1) for role in range(5)]
     file = card.file
-    assert file.mode == MAC
-    assert (file.read, file.write, file.read_write, file.change) == (1, 0, 0, 0)
+    assert (file.mode, file.rights) == (MAC, Rights(read=1, write=0, read_write=0, change=0))
     assert bytes(file.data[:32]) == desfire.record("JKT", 1)
 
 
@@ -183,14 +183,13 @@ def test_a_card_of_another_site_is_refused(kind):
 
 def test_a_card_with_a_changed_key_0_is_refused():
     card = PersonalCard()
-    card.application.keys[0] = bytes(15) + b"\x01"
+    card.application.keys[0] = Key(bytes(15) + b"\x01")
     refused(card, "key 0 is not the key of the factory: a card of another pool")
 
 
 def test_a_foreign_key_under_a_version_of_ours_is_refused():
     card = PersonalCard()
-    card.application.keys[3] = bytes(15) + b"\x01"
-    card.application.versions[3] = 1
+    card.application.keys[3] = Key(bytes(15) + b"\x01", 1)
     with pytest.raises(Refusal, match="does not take our keys"):
         personalise(ReaderOf(card), MASTERS, 2, "JKT", False)
 
@@ -204,10 +203,10 @@ def test_a_desfire_with_something_else_under_our_name_is_refused():
 def test_wrong_keys_are_tried_once_only():
     """A card counts them, and closes in the end."""
     card = made(masters=OTHERS)
-    before = card.wrong_keys
+    before = card.chip.wrong_keys
     with pytest.raises(Refusal):
         personalise(ReaderOf(card), MASTERS, 1, "JKT", False)
-    assert card.wrong_keys == before + 1
+    assert card.chip.wrong_keys == before + 1
 
 
 def test_a_swapped_card_is_noticed_when_it_is_read_back():
@@ -268,22 +267,15 @@ def test_another_kind_of_smart_card_is_of_no_use():
 def test_a_file_that_is_too_open_or_talks_otherwise_is_put_right(kind, mode, rights):
     card = made(kind)
     card.file.mode = mode
-    card.file.read, card.file.write, card.file.read_write, card.file.change = rights
+    card.file.rights = Rights(*rights)
     assert personalise(ReaderOf(card), MASTERS, 1, "JKT", False).changed
     assert card.file.settings()[:4] == made(kind).file.settings()[:4]
     assert proves(card)
 
 
 def test_a_card_that_confirms_a_record_and_does_not_keep_it_is_noticed():
-    class Forgetful(PersonalCard):
-        def write(self, code, header, body):
-            kept = bytes(self.file.data)
-            answer = super().write(code, header, body)
-            self.file.data[:] = kept
-            return answer
-
     card = made()
-    card.__class__ = Forgetful
+    card.forgets = True
     with pytest.raises(Refusal, match="read back: the record is another one"):
         personalise(ReaderOf(card), MASTERS, 2, "JKT", True)
     report = inspect(ReaderOf(card), MASTERS)

@@ -103,17 +103,15 @@ def test_no_card(desk):
 
 
 @pytest.mark.parametrize(
-    ("card", "text"),
+    ("signature", "shown", "text"),
     [
-        (
-            PersonalCard(uid=bytes.fromhex("08123456")),
-            "08123456: NTAG 424 DNA: shows a number that is drawn anew",
-        ),
-        (PersonalCard(signature=bytes(56)), f"{UID}: NTAG 424 DNA: no originality signature of NXP: a clone"),
+        (None, "08123456", "08123456: NTAG 424 DNA: shows a number that is drawn anew"),
+        (bytes(56), UID, f"{UID}: NTAG 424 DNA: no originality signature of NXP: a clone"),
     ],
 )
-def test_what_is_refused_is_exit_1_and_in_no_pool(desk, card, text):
-    desk.card = card
+def test_what_is_refused_is_exit_1_and_in_no_pool(desk, signature, shown, text):
+    desk.card = card = PersonalCard(signature=signature)
+    desk.uid = bytes.fromhex(shown)
     assert text in personalise(code=1)
     assert not Path("pool.csv").exists()
     assert card.keys == [(bytes(16), 0)] * 5

@@ -86,11 +86,12 @@ def test_no_key_reaches_the_board(board, reader):
     execute = reader._repl.exec
     reader._repl.exec = lambda command: (told.append(command), execute(command))[1]
     personalise(reader, MASTERS, 1, "JKT", False)
+    session = card.chip.session
     board.leave(on_air)
     said = "".join(told)
     assert card.uid.hex() not in said and bytes.fromhex("D2760000850101").hex() in said
     secrets = [cardkeys.derive(MASTERS[1], card.uid, role) for role in cardkeys.ROLES]
-    for secret in (*secrets, card.mac_key, card.enc_key, MASTERS[1]):
+    for secret in (*secrets, session.mac_key, session.enc_key, MASTERS[1]):
         assert secret.hex() not in said
     loaded = reader._repl.eval("list(__import__('sys').modules)")
     assert "firmware.cards.isodep" in loaded and "firmware.cards.ev2" not in loaded
