@@ -1,4 +1,4 @@
-"""Orders of the office that are rare: its commands, its time, and the jump of a journal (docs/protocol.md).
+"""Orders of the office that are rare: its commands, and the jump of a journal (docs/protocol.md).
 
 Owns when a command is too old, what each does, and how it is journalled. A part of sync.py and orders.py,
 apart so that it is loaded for such an order only.
@@ -8,7 +8,6 @@ import struct
 
 from micropython import const
 
-from . import release
 from .policy import ALARMS, DIRECTIONS, IN, MODES, OUT
 
 TYPE_CHECKING = const(False)
@@ -62,17 +61,3 @@ def carry_out(gate, nonce: bytes, name: str, argument: str) -> bool:
     else:
         gate.hardware.reset()
     return True
-
-
-def take_time(gate, unix_ms: int, source: str) -> None:
-    """Set the clock of `gate` (Orders.office_time)."""
-    clock = gate.clock
-    was_trusted, before = clock.trusted, clock.now()
-    if not clock.set(unix_ms, source):
-        gate.alarm_once("clock")
-        return
-    if not was_trusted:
-        gate.record("clock", key=before.to_bytes(8, "big")[4:] + bytes(4))
-        gate.presence.retime(before, clock.now())
-        release("replay")
-    gate.end_alarm("clock")
