@@ -143,7 +143,7 @@ class DeskMachine(RuleBasedStateMachine):
     @rule(pick=picks, host=picks, person=st.sampled_from(("31740001", "31740002", "31740003", None)))
     def issue_companion(self, pick, host, person):
         uid = self.pick(pick, self.is_free)
-        of = self.pick(host, lambda uid: self.is_host(uid))
+        of = self.pick(host, self.is_host)
 
         def allowed():
             return self.is_free(uid) and self.is_host(of) and person is not None
