@@ -42,8 +42,8 @@ def test_a_module_without_a_budget_is_noticed():
 
 def test_a_module_over_its_budget_is_noticed_alone_and_in_company():
     assert budgets.over({"errors": 701}) == ["errors: 701 bytes of 700"]
-    assert budgets.over({"drivers/mfrc522": 3000, "cards/iso14443a": 3000}) == []
-    assert len(budgets.over({"drivers/mfrc522": 3000, "cards/iso14443a": 3001})) == 1
+    assert budgets.over({"drivers/mfrc522": 3000, "cards/iso14443a": 1950}) == []
+    assert len(budgets.over({"drivers/mfrc522": 3000, "cards/iso14443a": 1951})) == 1
     assert "errors  over\n" in budgets.table({"errors": 701})
     assert "  over\n" not in budgets.table({"errors": 700})
 
@@ -69,6 +69,8 @@ def test_what_is_resident_where_cards_prove_has_a_sum_and_a_limit_of_its_own(mon
     assert budgets.over(sizes) == []
     monkeypatch.setattr(budgets, "AES_LIMIT", 1100)
     assert budgets.over(sizes) == ["all resident modules, cards prove: 1200 bytes of 1100"]
+    monkeypatch.setattr(budgets, "WHOLE_LIMIT", 4100)
+    assert budgets.over(sizes)[1:] == ["all resident modules, network, cards prove: 4200 bytes of 4100"]
     lines = budgets.table(sizes).splitlines()
     assert [line.split()[0] for line in lines[-4:]] == ["500", "3500", "1200", "4200"]
     assert any(
