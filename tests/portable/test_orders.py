@@ -136,7 +136,14 @@ def test_acknowledge_ends_an_alarm_after_it_was_journalled():
 
 
 def test_an_unknown_command_changes_nothing():
-    for name, argument in (("acknowledge", "noise"), ("mode", "party"), ("open", "up"), ("open", ""), ("dance", ""), ("", "")):
+    for name, argument in (
+        ("acknowledge", "noise"),
+        ("mode", "party"),
+        ("open", "up"),
+        ("open", ""),
+        ("dance", ""),
+        ("", ""),
+    ):
         gate, made = make()
         if name:
             assert not made.command(NONCE, name, argument), name

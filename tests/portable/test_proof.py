@@ -66,10 +66,10 @@ def test_a_proof_needs_little_of_the_heap_and_keeps_nothing():
         assert aes.prove(listen, KEY, SITE)
         used = []
         for _ in range(2):  # the second time all names are known
-            replies = iter(answers)
+            rest = iter(answers)
             gc.collect()
             at_first = allocated()
-            assert aes.prove(lambda apdu: next(replies), KEY, SITE)
+            assert aes.prove(lambda apdu, rest=rest: next(rest), KEY, SITE)
             used.append(allocated() - at_first)
             gc.collect()
             assert allocated() - at_first <= 256
