@@ -220,3 +220,12 @@ def test_no_output_shows_a_key(desk):
 def test_every_command_has_help(command):
     assert "Usage: pinter card" in run(command, "--help")
     assert isinstance(cli.group.commands[command], click.Command)
+
+
+def test_the_page_shows_what_is_printed(desk):
+    text = (Path(__file__).parents[2] / "docs" / "cards.md").read_text()
+    desk.info = (None, *desk.info[1:])  # PC/SC readers do not tell it
+    assert f"$ pinter card inspect\n{run('inspect')}$ pinter card personalise" in text
+    personalise("--keys", keys_of("keys"))
+    desk.card = PersonalCard()
+    assert personalise("--keys", "keys") in text
