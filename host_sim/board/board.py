@@ -218,12 +218,14 @@ class VirtualBoard:
         self._held.append((due_us, number, answer or b"", refused))
 
     def _answer_held(self) -> None:
-        if self._held and self._interpreter is not None:
+        assert self._interpreter is not None
+        while self._held:  # more than one after a Ctrl-C only
             due_us, number, answer, refused = self._held[0]
-            if due_us <= self._now_us() or (due_us == NEVER and not self.terminal.is_full):
-                self._held.clear()
-                now_us = self.timeline.now
-                self._interpreter.answer(number, now_us, self.hardware.inputs, answer, refused)
+            if due_us > self._now_us() and not (due_us == NEVER and not self.terminal.is_full):
+                break
+            del self._held[0]
+            now_us = self.timeline.now
+            self._interpreter.answer(number, now_us, self.hardware.inputs, answer, refused)
 
     def _carry_out(self, interpreter: Interpreter, op: int, payload: bytes) -> bytes | None:
         if op == packets.CONSOLE:

@@ -3,6 +3,7 @@
 A reset ends it and another one begins. Owns the process: it is never left behind, not even by a kill -9.
 """
 
+import importlib.util
 import os
 import pathlib
 import signal
@@ -18,7 +19,30 @@ from host_sim.shims.board import _packets as packets
 _SPACING_S = 0.1  # a second signal before the first was seen would end the interpreter
 _STDIN_MAX = 65536
 # A kill -9 of the board takes its interpreter along: PR_SET_PDEATHSIG (linux/prctl.h).
-_LAUNCHER = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execv(sys.argv[1], sys.argv[1:])"
+_LAUNCHER = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9)\n"
+_EXECUTE = "os.execv(sys.argv[1], sys.argv[1:])"
+# MicroPython as requirements.txt brings it is a module of CPython. Its handler of SIGINT jumps out of
+# whatever runs, even the garbage collector; a board raises KeyboardInterrupt between two instructions. So
+# does SIGUSR1 here, and it ends a system call that waits.
+_CALL = """
+sys.path.append(os.path.dirname(sys.argv[1]))
+import micropython_run
+call = ctypes.CDLL(micropython_run.__file__).mp_sched_keyboard_interrupt
+libc = ctypes.CDLL(None)
+libc.signal(10, ctypes.cast(call, ctypes.c_void_p))
+libc.siginterrupt(10, 1)
+sys.exit(micropython_run.run_main(sys.argv[1:]))
+"""
+
+
+def _launch(program: pathlib.Path) -> tuple[str, pathlib.Path, signal.Signals]:
+    """Return the launcher's code, its first argument, and the signal that is Ctrl-C."""
+    found = importlib.util.find_spec("micropython_run")
+    with program.open("rb") as file:
+        is_module = b"import" in file.read(4096) and program.parent == pathlib.Path(sys.executable).parent
+    if is_module and found is not None and found.origin is not None:
+        return _LAUNCHER + _CALL, pathlib.Path(found.origin), signal.SIGUSR1
+    return _LAUNCHER + _EXECUTE, program, signal.SIGINT
 
 
 class Interpreter:
@@ -30,6 +54,7 @@ class Interpreter:
     def __init__(
         self, program: pathlib.Path, path: Sequence[pathlib.Path], heap: str, image: int, facts: str
     ) -> None:
+        code, first, self._signal = _launch(program)
         self.world, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         stdin, self.stdin = os.pipe()
         self.stdout, stdout = os.pipe()
@@ -37,12 +62,11 @@ class Interpreter:
         self._is_booting = True
         self._signalled, self._signal_again = 0.0, False
         self._pending = bytearray()
-        self._last = 0, b""
         try:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-ISc", _LAUNCHER),
-                    *(str(program), "-X", f"heapsize={heap}", "-c", "import _start"),
+                    *(sys.executable, "-ISc", code),
+                    *(str(first), "-X", f"heapsize={heap}", "-c", "import _start"),
                 ],
                 env=dict(
                     os.environ,
@@ -108,7 +132,7 @@ class Interpreter:
         now = time.monotonic()
         if self._signal_again and now - self._signalled >= _SPACING_S:
             self._signalled, self._signal_again = now, False
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(self._signal)
         try:
             while self._pending:
                 del self._pending[: os.write(self.stdin, self._pending)]
@@ -129,33 +153,21 @@ class Interpreter:
 
     def request(self) -> tuple[int, int, bytes] | None:
         """Return the next request (number, code, payload), None if there is none. Raises EOFError."""
-        while True:
-            try:
-                packet = self.world.recv(65536)
-            except BlockingIOError:
-                return None
-            except ConnectionError:
-                raise EOFError from None
-            if not packet:
-                raise EOFError
-            number, op = struct.unpack_from(packets.REQUEST, packet)
-            if number and number == self._last[0]:
-                if self._last[1]:
-                    self._send(self._last[1])
-                continue
-            if number:
-                self._last = number, b""
-            return number, op, packet[packets.REQUEST_SIZE :]
+        try:
+            packet = self.world.recv(65536)
+        except BlockingIOError:
+            return None
+        except ConnectionError:
+            raise EOFError from None
+        if not packet:
+            raise EOFError
+        number, op = struct.unpack_from(packets.REQUEST, packet)
+        return number, op, packet[packets.REQUEST_SIZE :]
 
     def answer(self, number: int, now_us: int, inputs: int, payload: bytes, refused: bool) -> None:
         """Answer the request `number`."""
         head = struct.pack(packets.REPLY, number, now_us, inputs, refused, len(payload))
-        packet = head + payload.ljust(packets.PAYLOAD_MAX, b"\0")
-        self._last = number, packet
-        self._send(packet)
-
-    def _send(self, packet: bytes) -> None:
         try:
-            self.world.send(packet)
-        except (BlockingIOError, ConnectionError):
-            pass  # it is repeated on request
+            self.world.send(head + payload.ljust(packets.PAYLOAD_MAX, b"\0"))
+        except ConnectionError:
+            pass  # it has ended, as the next request will show

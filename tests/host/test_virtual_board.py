@@ -246,6 +246,36 @@ def test_ctrl_c_stops_any_program(shared: Running, code: str) -> None:
         assert printed(client, "print('here')") == "here\r\n"
 
 
+def test_ctrl_c_waits_for_what_must_not_be_torn(shared: Running) -> None:
+    with connected(shared.link) as client:
+        for _ in range(20):
+            # One long call into C, as a collection or a write to flash is; Ctrl-C comes while it runs.
+            client.exec_raw_no_follow("x = []\nprint('go')\nx.append(sum(range(30000000)))\nwhile True: pass")
+            client.read_until(1, b"go\r\n")
+            client.serial.write(b"\x03")
+            _, error = client.follow(timeout=30)
+            assert error.rstrip().endswith(b"KeyboardInterrupt:"), error
+            if client.eval("x"):  # else Ctrl-C was even faster
+                return
+    pytest.fail("Ctrl-C never let the call end")
+
+
+def test_ctrl_c_is_a_signal_and_no_byte_unless_the_program_says_so(shared: Running) -> None:
+    with connected(shared.link) as client:
+        code = (
+            "import micropython, sys\ntry:\n print('a')\n while True: pass\nexcept KeyboardInterrupt: pass\n"
+        )
+        code += (
+            "micropython.kbd_intr(-1)\nprint('b')\nprint(repr(sys.stdin.read(2)))\nmicropython.kbd_intr(3)"
+        )
+        client.exec_raw_no_follow(code)
+        assert client.read_until(1, b"a\r\n").endswith(b"a\r\n")
+        client.serial.write(b"\x03")
+        assert client.read_until(1, b"b\r\n").endswith(b"b\r\n")
+        client.serial.write(b"\x03y")
+        assert client.follow(timeout=30) == (b"'\\x03y'\r\n", b"")
+
+
 def test_the_friendly_repl_talks_to_a_person(shared: Running) -> None:
     client = SerialTransport(str(shared.link))
     try:

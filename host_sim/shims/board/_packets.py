@@ -2,7 +2,7 @@
 
 A request is `REQUEST`: number, code (those of `_ops`, and below), then the payload; number 0 is not answered.
 An answer has a fixed size, `REPLY`: number, time of the world in us, levels of GPIO 0-63, refused, payload
-length; then the payload. The same number again gets the same answer and does nothing.
+length; then the payload. A packet arrives whole or not at all.
 """
 
 REQUEST = "<IB"

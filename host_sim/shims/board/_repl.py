@@ -21,12 +21,17 @@ _names = __main__.__dict__
 _byte = bytearray(1)
 
 
-def run(source, name, mode, before_error=b""):
-    """Run `source` as the board's user; Ctrl-C interrupts it. SystemExit is a soft reset. Return success."""
+def run(source, name, mode, ready=b""):
+    """Run `source` as the board's user; Ctrl-C interrupts it. SystemExit is a soft reset. Return success.
+
+    `ready`: for a client in raw REPL, sent when Ctrl-C counts; then the end of what it prints is marked.
+    """
     error = None
     try:
         try:
             _console.interrupts(True)
+            if ready:
+                _out(ready)
             exec(compile(source if isinstance(source, str) else bytes(source), name, mode), _names)
         except BaseException as caught:  # noqa: BLE001 - shown to the user, whatever it is
             error = caught
@@ -34,12 +39,12 @@ def run(source, name, mode, before_error=b""):
     except KeyboardInterrupt as caught:
         error = caught
         _console.interrupts(False)
-    if before_error:
-        _out(before_error)
+    if ready:
+        _out(b"\x04")
     if isinstance(error, SystemExit):
-        if before_error:
+        if ready:
             _out(b"\x04")
-        soft_reset(bool(before_error))
+        soft_reset(bool(ready))
     if error is not None:
         _console.report(error)
     return error is None
@@ -68,8 +73,8 @@ def _get():
     return _byte[0]
 
 
-def _execute_raw(source):
-    run(source, "<stdin>", "exec", b"\x04")
+def _execute_raw(source, ready):
+    run(source, "<stdin>", "exec", ready)
     _out(b"\x04>")
 
 
@@ -79,9 +84,10 @@ def _paste():
     source, room = bytearray(), _WINDOW
     while True:
         c = _get()
-        if c in (_C, _D):
-            _out(b"\x04")
-            return source if c == _D else None
+        if c == _D:
+            return source
+        if c == _C:
+            return None
         source.append(c)
         room -= 1
         if not room:
@@ -101,20 +107,19 @@ def raw():
             else:
                 source = _paste()
                 if source is None:
-                    _out(b"\x04\x04>")
+                    _out(b"\x04\x04\x04>")
                 else:
-                    _execute_raw(source)
+                    _execute_raw(source, b"\x04")
         elif c == _A:
             _out(b"raw REPL; CTRL-B to exit\r\n>")
         elif c == _B:
             _out(b"\r\n")
             return
         elif c == _D:
-            _out(b"OK")
             if not line:
-                _out(b"\r\n")
+                _out(b"OK\r\n")
                 soft_reset(True)
-            _execute_raw(line)
+            _execute_raw(line, b"OK")
         elif c != _C:
             line.append(c)
             continue

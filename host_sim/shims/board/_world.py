@@ -1,7 +1,7 @@
 """The connection from the virtual board's interpreter to the hardware world, in real time.
 
-Takes the place of the other `_world`: a request takes effect when it arrives. Ctrl-C may break a request
-anywhere: it is sent once more (`_packets`), and KeyboardInterrupt comes when it is done.
+Takes the place of the other `_world`: a request takes effect when it arrives. Ctrl-C may break one anywhere:
+it has taken effect or not, as on a board, and its answer is told from that of the next by its number.
 """
 
 import os
@@ -35,29 +35,19 @@ def ask(op, payload=b"", into=None):
     """Send a request and return the answer's payload (or fill `into`). Raises OSError if it was refused."""
     global now_us, inputs, _number, _at, _is_stale
     _number = number = _number + 1 & 0xFFFFFFFF or 1
-    request = struct.pack(_packets.REQUEST, number, op) + payload
-    interrupted = False
-    while True:
-        try:
-            _w.write(request)
-            while struct.unpack_from("<I", _packet)[0] != number:
-                if not _r.readinto(_packet):
-                    raise SystemExit  # the world has gone
-            break
-        except KeyboardInterrupt:
-            interrupted = True
+    _w.write(struct.pack(_packets.REQUEST, number, op) + payload)
+    while struct.unpack_from("<I", _packet)[0] != number:  # else: of a request that Ctrl-C has broken
+        if not _r.readinto(_packet):
+            raise SystemExit  # the world has gone
     _, now_us, inputs, refused, n = struct.unpack_from(_packets.REPLY, _packet)
     _at = ticks_us()
     _is_stale = False
     data = _view[_packets.REPLY_SIZE : _packets.REPLY_SIZE + n]
     if refused:
         raise OSError(bytes(data).decode())
-    if into is not None:
-        into[:] = data
-    else:
-        into = bytes(data)
-    if interrupted:
-        raise KeyboardInterrupt
+    if into is None:
+        return bytes(data)
+    into[:] = data
     return into
 
 
