@@ -1,0 +1,90 @@
+"""The office at work: sessions with all gates on the books, whatever carries their frames. Sans-IO.
+
+Owns one session for each gate and what happens when the books fail: what a gate sent is then as if it had not
+come, and it will come again. A transport (a broker) calls `received`, and sends what `outgoing` gives.
+"""
+
+from collections.abc import Callable, Iterator
+
+from sqlalchemy import Engine
+
+from tools.office.books import Books
+from tools.office.db.engine import BooksError
+from tools.office.desk import Desk
+from tools.office.folder import Folder
+from tools.office.keys import KeyFileError
+from tools.office.session import GateSession
+
+CHANNELS = ("up", "events")
+_BURST = 8  # frames for a gate at a time
+_CLOSING_S = 30  # how often it is asked whether closing time has come
+
+
+class Service:
+    """The office in `folder` for its gates; `now` gives Unix seconds as a float.
+
+    `faults` has what went wrong with the books, the last one last; `rejected` counts frames of no gate.
+    Raises BooksError, KeyFileError when it is made; later they are faults.
+    """
+
+    def __init__(self, folder: Folder, engine: Engine, now: Callable[[], float]) -> None:
+        self._folder = folder
+        self._now = now
+        self._books = Books(folder, engine, now())
+        self._desk = Desk(folder, engine, now, "service")
+        self._sessions: dict[str, tuple[bytes, GateSession]] = {}
+        self._closing_at = 0.0
+        self.faults: list[str] = []
+        self.rejected = 0
+        self._follow()
+
+    def online(self) -> list[str]:
+        """Return the names of the gates that were heard within the last 10 s."""
+        now_s = self._now()
+        return [gate for gate, (_, session) in self._sessions.items() if session.online(now_s)]
+
+    def received(self, topic: str, frame: bytes) -> None:
+        """Take what a gate sent; what is not of a gate of this site is counted and dropped."""
+        parts = topic.split("/")
+        if len(parts) != 5 or parts[:3] != ["pinter", "1", self._folder.site] or parts[4] not in CHANNELS:
+            self.rejected += 1
+            return
+        if parts[3] not in self._sessions:
+            self.rejected += 1
+            return
+        session = self._sessions[parts[3]][1]
+        self._try(lambda: session.received(parts[4], frame, self._now()))
+
+    def outgoing(self) -> Iterator[tuple[str, bytes]]:
+        """Yield (topic, frame) of what is to be sent now. Call it after `received`, and every 100 ms."""
+        now_s = self._now()
+        if now_s >= self._closing_at:
+            self._closing_at = now_s + _CLOSING_S
+            self._try(self._desk.reclaim)
+        if not self._try(self._follow):
+            return
+        for gate, (_, session) in list(self._sessions.items()):
+            for _ in range(_BURST):
+                frames: list[bytes | None] = []
+                self._try(lambda session=session, frames=frames: frames.append(session.outgoing(now_s)))
+                if not frames or frames[0] is None:
+                    break
+                yield f"pinter/1/{self._folder.site}/{gate}/down", frames[0]
+
+    def _follow(self) -> None:
+        """Take in what the desk did; a gate that is new, or has a new key, gets a session of its own."""
+        self._books.refresh(self._now())
+        for gate in self._books.gates():
+            key = self._books.gate_key(gate)
+            if gate not in self._sessions or self._sessions[gate][0] != key:
+                self._sessions[gate] = key, GateSession(self._books, gate)
+
+    def _try(self, do: Callable[[], object]) -> bool:
+        """Do something with the books; return whether they let it happen."""
+        try:
+            do()
+        except (BooksError, KeyFileError) as error:
+            self.faults.append(str(error))
+            del self.faults[:-100]
+            return False
+        return True
