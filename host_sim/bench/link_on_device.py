@@ -9,8 +9,6 @@ import asyncio
 import sys
 import time
 
-import micropython
-
 _SECTOR = 4096
 _REPORT_MS = 200
 
@@ -101,22 +99,27 @@ class Hardware:
         self.reset = sys.exit
         self.make_watchdog = lambda timeout_ms: Part()
 
-    def partition(self, label):
-        return Flash(20 if label == "list" else 8)
-
     def secret(self, name):
-        return bytes(32) if name == "site_key" else bytes(range(32))
+        return Wiring.secret(name)
 
 
 class Wiring:
-    """Stands in for the module firmware.wiring."""
+    """Stands in for the modules firmware.wiring and firmware.flash."""
 
     connect = Hardware
+
+    @staticmethod
+    def partition(label):
+        return Flash(20 if label == "list" else 8)
+
+    @staticmethod
+    def secret(name):
+        return bytes(32) if name == "site_key" else bytes(range(32))
 
 
 async def main():
     """Serve, and report."""
-    sys.modules["firmware.wiring"] = Wiring
+    sys.modules["firmware.wiring"] = sys.modules["firmware.flash"] = Wiring
     from firmware.app import App
 
     app = App(None)
@@ -131,5 +134,4 @@ async def main():
         print("%d %d" % (worst_us, polls))
 
 
-micropython.kbd_intr(-1)
 asyncio.run(main())
