@@ -72,6 +72,13 @@ def test_a_card_that_is_not_in_the_pool(office):
         office.issue_yellow("0A0B0C0D")
 
 
+def test_a_card_that_a_gate_would_find_too_weak_is_not_handed_out(office):
+    office.folder.classes["yellow"].min_tier = records.TIERS.index("aes")
+    with refused(f"card {YELLOW} proves 'uid', class yellow asks for 'aes'"):
+        office.issue_yellow()
+    office.desk.issue(GREEN, "green", until=MORNING + HOUR)
+
+
 def test_every_principal_begins_a_party_of_its_own(office):
     assert office.issue_yellow().party == 1
     assert office.desk.issue(GREEN, "green", until=MORNING + HOUR).party == 2

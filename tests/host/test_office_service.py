@@ -136,12 +136,11 @@ def test_a_new_gate_and_a_new_key_are_served_at_once(office):
     assert world.service.rejected == 1
 
 
+PRE = f"pinter/1/{SITE}/"
 REST = ("A/down", "Z/up", "A/up/x", "A", "A/status")
 
 
-@pytest.mark.parametrize(
-    "topic", ["", "pinter", "pinter/1/X/A/up", *(f"pinter/1/{SITE}/{of}" for of in REST)]
-)
+@pytest.mark.parametrize("topic", ["", "pinter", "pinter/1/X/A/up", *(PRE + of for of in REST)])
 def test_what_is_of_no_gate_changes_nothing(office, topic):
     service = Service(office.folder, office.engine, lambda: MORNING)
     service.received(topic, bytes(60))

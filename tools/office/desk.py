@@ -265,6 +265,9 @@ class Desk:
                     raise InputError(f"booking {booking} says class and window: give neither")
                 cls, begin, until, slow = booked.cls, booked.begin, booked.until, slow or booked.slow
             rule = self._rule(cls)
+            if records.TIERS.index(card.tier) < rule.min_tier:
+                asked = records.TIERS[rule.min_tier]
+                raise DeskError(f"card {uid} proves {card.tier!r}, class {rule.name} asks for {asked!r}")
             host = self._host(act, rule, companion_of)
             visit = Visit(
                 card=uid,
