@@ -7,7 +7,8 @@ here.
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from firmware import records
 from host_sim.broker import ADDRESS, Broker, OfficeLine
@@ -54,12 +55,16 @@ class SimulatedOffice:
         credentials: Iterable[records.Credential],
         issued: int,
         expires: int,
+        secrets: Mapping[bytes, bytes] = MappingProxyType({}),
     ) -> None:
-        """Begin with these gates (name, key) and with list number 1; times are Unix seconds."""
+        """Begin with these gates (name, key) and with list number 1; times are Unix seconds.
+
+        `secrets`: of cards that prove themselves, 16 bytes by card key.
+        """
         for name, key in gates:
             self.books.add_gate(name, key)
             self._sessions[name] = GateSession(self.books, name, self._random.randbytes)
-        self.books.start_list(credentials, issued, expires)
+        self.books.start_list(credentials, issued, expires, secrets)
 
     def acted(self) -> None:
         """Send what there is to say to anybody, and come back when more is due."""

@@ -83,6 +83,8 @@ class IsoDepCard(Card):
         self.silent_from = silent_from
         self.on_frame_number = on_frame_number
         self.commands: list[bytes] = []  # that the application got
+        self.responses: list[bytes] = []  # that it gave
+        self.delay_us = 0  # of the last answer, after the frame that it answers
         self.frames = 0  # heard or missed since RATS
         self.extensions = 0
         self._reset_protocol()
@@ -103,6 +105,11 @@ class IsoDepCard(Card):
         self.frames = self.extensions = 0
         self._reset_protocol()
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether a command has come and its whole response went out."""
+        return bool(self.responses) and self._response is None
+
     # Frames and faults ------------------------------------------------------------------------------------
 
     def receive(self, bits: bytes) -> Answer | None:
@@ -122,6 +129,7 @@ class IsoDepCard(Card):
             return None
         if self.relay_us and not is_rats:
             answer = answer._replace(delay_us=answer.delay_us + self.relay_us)
+        self.delay_us = answer.delay_us
         if number in self.garble_at:
             wrong = bytearray(answer.bits)
             wrong[len(wrong) // 2] ^= 1
@@ -200,6 +208,7 @@ class IsoDepCard(Card):
         command, self._command = bytes(self._command), bytearray()
         self.commands.append(command)
         self._response = self.application(command)
+        self.responses.append(self._response)
         self._work_left_us = self.work_us
         return self._respond(self.fwt_us)
 

@@ -8,6 +8,7 @@ is added by subclasses (`Card.on_frame`). It knows no reader and no time of day;
 
 import enum
 import random
+from collections.abc import Callable
 from typing import NamedTuple
 
 from host_sim.cards import air
@@ -108,6 +109,7 @@ class Card:
         self.sak = _USUAL_SAK[len(uid)] if sak is None else sak
         self.state = State.POWER_OFF
         self.ready_at_us = 0
+        self.on_selected: Callable[[], object] | None = None  # called when a reader has selected the card
         self._level = 0
 
     def __repr__(self) -> str:
@@ -166,6 +168,8 @@ class Card:
             self._level += 1
             return Answer(air.frame(air.with_crc_a(bytes([_SAK_INCOMPLETE]))))
         self.state = after
+        if heard is Heard.SELECT and self.on_selected is not None:
+            self.on_selected()
         if heard in (Heard.REQA, Heard.WUPA):
             self._level = 0
             return Answer(air.frame(self.atqa.to_bytes(2, "little")))

@@ -53,11 +53,12 @@ class TapWatch:
     activated: bool = False
     alarms: list[str] = dataclasses.field(default_factory=list)
     judged: bool = False
+    is_torn: Callable[[], bool] = lambda: False  # whether a card in it has begun a proof and not ended it
 
     @property
     def outcome(self) -> str:
         """Return grant, deny, ignore or none."""
-        return self.decision or ("ignore" if self.activated else "none")
+        return self.decision or ("ignore" if self.activated and not self.is_torn() else "none")
 
 
 class Watch:

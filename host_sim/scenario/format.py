@@ -24,15 +24,7 @@ from host_sim.scenario.nodes import Entry, Reader, ScenarioError, compose, line_
 __all__ = ["NOT_YET", "ScenarioError", "load", "parse"]
 
 # What the format knows and this world cannot play yet. Taking a name out is all it takes to let it through.
-NOT_YET = frozenset(
-    (
-        "card type classic",
-        "card type ntag424",
-        "card type desfire",
-        "magic",
-        "copy_of",
-    )
-)
+NOT_YET = frozenset(("card type classic",))
 
 TOP_KEYS = ("format", "title", "start", "site", "gates", "cards", "allow", "list", "steps")
 TOP_REQUIRED = ("format", "start", "steps")
@@ -53,7 +45,7 @@ SITE_KEYS = (
     "classes",
 )
 CLASS_KEYS = tuple(row[0] for row in config.CLASS_KEYS if row[0] != "code")  # codes are given in file order
-CARD_KEYS = ("uid", "type", "magic", "copy_of")
+CARD_KEYS = ("uid", "type", "magic", "copy_of", "keys", "answers", "work_ms")
 RECORD_KEYS = ("card", "class", "from", "until", "party", "slow")
 EXPECT_KEYS = ("decision", "reason", "within_ms", "alarm")
 CHECK_KEYS = ("inside", "occupancy", "relay_pulses", "lane", "alarms", "events", "list_seq", "trusted_time")
@@ -64,7 +56,7 @@ OFFICE_ACTIONS = ("issue", *OFFICE_CARD_ACTIONS, "expire_list", "command")
 TIME_KEYS = ("at", "after")
 # The kinds of steps, and the keys that each takes beside its own name and the time.
 STEP_KEYS = {
-    "tap": ("dir", "hold", "expect", "gate"),
+    "tap": ("dir", "hold", "expect", "gate", "torn_at", "relay_ms"),
     "pass": ("hold", "gate"),
     "input": ("state", "gate"),
     "office": (),
@@ -241,6 +233,7 @@ class _Parser(Reader):
     def read_cards(self, node: yaml.Node) -> None:
         entries = self.mapping(node, "cards")
         self.card_names = tuple(entries)
+        copies: dict[str, yaml.Node] = {}
         for name, (_, value_node) in entries.items():
             what = "cards." + name
             keys = self.mapping(value_node, what, CARD_KEYS, ("uid",))
@@ -253,13 +246,39 @@ class _Parser(Reader):
             copy_of = None
             if "copy_of" in keys:
                 copy_of = self.choice(keys["copy_of"][1], what + ".copy_of", self.card_names, "card")
-                self.not_yet(keys["copy_of"][0], "copy_of")
+                if copy_of is not None:
+                    copies[name] = keys["copy_of"][1]
                 if copy_of == name:
                     self.error(keys["copy_of"][1], what + ".copy_of: a card is no copy of itself")
-            if magic:
-                self.not_yet(keys["magic"][0], "magic")
+            faults = self.read_card_faults(keys, what, kind, bool(magic) or copy_of is not None)
             if uid is not None and kind is not None:
-                self.cards[name] = model.Card(name, uid, kind, bool(magic), copy_of)
+                self.cards[name] = model.Card(name, uid, kind, bool(magic), copy_of, **faults)
+        for name, node in copies.items():
+            card, original = self.cards.get(name), self.cards.get(node.value)
+            if card and original and card.uid != original.uid:
+                self.error(node, f"cards.{name}.copy_of: `{node.value}` has another number")
+
+    def read_card_faults(
+        self, keys: dict[str, Entry], what: str, kind: str | None, is_copy: bool
+    ) -> dict[str, Any]:
+        """Return what is wrong with a card that has keys; a complaint where the kind of card has none."""
+        faults: dict[str, Any] = {}
+        for key in ("keys", "answers", "work_ms"):
+            if key not in keys:
+                continue
+            name_node, node = keys[key]
+            if kind is not None and kind not in model.WITH_KEYS:
+                self.error(name_node, f"{what}.{key} belongs to cards of type {names(model.WITH_KEYS)}")
+            elif key == "keys" and is_copy:
+                self.error(name_node, f"{what}.keys: a copy never has the original's keys")
+            elif key == "work_ms":
+                faults[key] = float(self.number(node, what + ".work_ms", 0, 1000) or 0)
+            else:
+                allowed = model.CARD_KEYS if key == "keys" else model.CARD_ANSWERS
+                faults[key] = self.choice(node, f"{what}.{key}", allowed)
+        if faults.get("answers") == "number" and "keys" in faults:
+            self.error(keys["keys"][0], f"{what}.keys: nobody asks a card that answers only with its number")
+        return faults
 
     def read_uid(self, node: yaml.Node, what: str) -> bytes | None:
         value = self.text(node, what)
@@ -417,12 +436,25 @@ class _Parser(Reader):
         else:
             cards = [self.card(node, what + ": tap")]
         expect = self.read_expect(keys["expect"][1], what + ": expect") if "expect" in keys else None
-        return model.Tap, {
+        values: dict[str, Any] = {
             "cards": tuple(cards),
             "direction": self.direction(keys, what),
             "hold_us": self.hold(keys, what, DEFAULT_TAP_HOLD_US),
             "expect": expect,
         }
+        for key in ("torn_at", "relay_ms"):
+            if key in keys:
+                self.only_with_keys(keys[key][0], f"{what}: {key}", cards)
+                high = 100 if key == "torn_at" else 5000
+                values[key] = self.integer(keys[key][1], f"{what}: {key}", 1, high)
+        return model.Tap, values
+
+    def only_with_keys(self, node: yaml.Node, what: str, cards: list[str | None]) -> None:
+        """Complain unless the tap is one of a single card that has a conversation."""
+        if len(cards) != 1:
+            self.error(node, f"{what} belongs to the tap of one card")
+        elif cards[0] in self.cards and self.cards[cards[0]].type not in model.WITH_KEYS:
+            self.error(node, f"{what} belongs to cards of type {names(model.WITH_KEYS)}")
 
     def read_expect(self, node: yaml.Node, what: str) -> model.Expect:
         keys = self.mapping(node, what, EXPECT_KEYS)

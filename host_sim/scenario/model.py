@@ -16,19 +16,36 @@ DECISIONS = ("grant", "deny", "ignore", "none")
 LANES = ("locked", "open_in", "open_out", "free", "fault")
 INPUTS = ("fire", "guard_in", "guard_out", "tamper")
 MODES = ("normal", "lockdown", "out_of_service", "free")
-CARD_TYPES = ("uid", "classic", "ntag424", "desfire")
+TIERS = {"uid": 0, "classic": 1, "ntag424": 2, "desfire": 2}  # type of card: the tier that it can prove
+CARD_TYPES = tuple(TIERS)
+WITH_KEYS = ("ntag424", "desfire")  # types whose faults a story may choose
+CARD_KEYS = ("own", "wrong")
+CARD_ANSWERS = ("all", "number")
+WORK_MS = 2  # of a card with keys, for each command
 BUILT_IN_CLASSES = tuple(name for name, _, _ in CLASSES)
 
 
 @dataclass(frozen=True)
 class Card:
-    """A piece of plastic. `copy_of` names the card whose number it carries, never its keys."""
+    """A piece of plastic. `copy_of` names the card whose number it carries, never its keys.
+
+    `keys` wrong: they are none that the office gave it; `answers` number: it refuses every command and shows
+    nothing but its number; `work_ms`: the time that it takes for a command.
+    """
 
     name: str
     uid: bytes
     type: str = "uid"
     magic: bool = False
     copy_of: str | None = None
+    keys: str = "own"
+    answers: str = "all"
+    work_ms: float = WORK_MS
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it only pretends to be the card with its number."""
+        return self.magic or self.copy_of is not None
 
 
 @dataclass(frozen=True)
@@ -65,12 +82,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Tap(Step):
-    """Cards enter the field of one reader, stay `hold_us`, and leave."""
+    """Cards enter the field of one reader, stay `hold_us`, and leave.
+
+    `torn_at`: the card is gone at its N-th frame after activation; `relay_ms`: somebody carries its answers
+    from elsewhere, and each is so much later.
+    """
 
     cards: tuple[str, ...]
     direction: str
     hold_us: int
     expect: Expect | None
+    torn_at: int | None = None
+    relay_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -183,6 +206,11 @@ class Scenario:
     def has_sntp(self) -> bool:
         """Whether the story needs a time server."""
         return any(isinstance(step, ClockStep) for step in self.steps)
+
+    def tiers(self) -> dict[bytes, int]:
+        """Return the tier that the office's pool knows of every card number; what is no copy comes first."""
+        cards = sorted(self.cards.values(), key=lambda card: not card.is_copy)
+        return {card.uid: TIERS[card.type] for card in cards}
 
     def class_codes(self) -> dict[str, int]:
         """Return the credential's class code of every class name of this site."""

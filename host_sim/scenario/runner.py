@@ -13,7 +13,7 @@ from typing import Any
 
 from firmware.crypto import card_key
 from host_sim import ntp
-from host_sim.cards.picc import Answer, Card, State
+from host_sim.cards.picc import Card
 from host_sim.engine import World
 from host_sim.gate import Gate
 from host_sim.hardware import TYPICAL, Charges, HardwareError
@@ -22,29 +22,13 @@ from host_sim.office import SimulatedOffice
 from host_sim.scenario import explain, model, stage
 from host_sim.scenario.expect import Failure, TapWatch, Watch
 from host_sim.scenario.log import Log, first_difference
+from host_sim.scenario.plastic import Plastic, Wallet
 
 RUNTIMES = ("cpython", "micropython")
 LEAD_S = 10  # the gate boots this long before the story starts
 PRESS_US = 300_000  # a guard's press
 _SETTLE_US = 500_000  # a reader notices that a card has left, and says `lane_busy`, in this time
 _TAIL_US = 1_000_000  # the world runs on after the last step, for what it set off
-_ACTIVE = (State.ACTIVE, State.ACTIVE_STAR)
-
-
-class Plastic(Card):
-    """A card that tells when a reader selects it."""
-
-    def __init__(self, uid: bytes, on_activated: Callable[[], None]) -> None:
-        super().__init__(uid)
-        self._on_activated = on_activated
-
-    def receive(self, bits: bytes) -> Answer | None:
-        """Hear one frame; a selection is told."""
-        before = self.state
-        answer = super().receive(bits)
-        if self.state in _ACTIVE and before not in _ACTIVE:
-            self._on_activated()
-        return answer
 
 
 @dataclasses.dataclass
@@ -80,11 +64,14 @@ class Run:
         start_unix = scenario.start_us // model.US - LEAD_S
         self._start_unix_us = start_unix * model.US
         self.log = Log(self._start_unix_us, scenario.utc_offset_min)
-        self._keys = {card_key(stage.SITE_KEY, card.uid): name for name, card in scenario.cards.items()}
+        # Whose place a card number has: a copy moves under the name of its original.
+        cards = sorted(scenario.cards.values(), key=lambda card: not card.is_copy)
+        self._keys = {card_key(stage.SITE_KEY, card.uid): card.name for card in cards}
         self._world = World(start_unix, runtime=runtime, charges=charges)
         self._gates: dict[str, Gate] = {}
         self._watches: dict[str, Watch] = {}
-        self._cards: dict[tuple[str, str], Plastic] = {}
+        self._wallet = Wallet(self._world)
+        self._cards: dict[tuple[str, str], Card] = {}
         self._sensors: dict[tuple[str, str], int] = {}
         self._office: SimulatedOffice | None = None
         self._time_server = ntp.NTPServer(self._world.unix)
@@ -177,28 +164,32 @@ class Run:
         field = self._gates[name].hardware.fields[step.direction]
         keys = {card_key(stage.SITE_KEY, self.scenario.cards[card].uid): card for card in step.cards}
         tap = watch.tap_begins(step, keys, self._world.now)
-        entered = []
+        entered: list[Plastic] = []
+        tap.is_torn = lambda: any(one.is_torn() for one in entered)
         for card in step.cards:
             old = self._cards.pop((name + step.direction, card), None)
             if old is not None and old in field.cards:
                 field.leave(old)
-            plastic = self._plastic(name, step.direction, card)
-            self._cards[name + step.direction, card] = plastic
-            field.enter(plastic)
-            entered.append(plastic)
-        self._later(step.hold_us, self._leave, field, entered)
+            new = self._plastic(name, step, card)
+            self._cards[name + step.direction, card] = new.card
+            field.enter(new.card)
+            entered.append(new)
+        self._later(step.hold_us, self._leave, field, [one.card for one in entered])
         self._later(step.hold_us + _SETTLE_US, self._judge, watch, tap)
 
     def _judge(self, watch: Watch, tap: TapWatch) -> None:
         watch.judge(self._world.now, tap)
 
-    def _plastic(self, gate: str, direction: str, card: str) -> Plastic:
-        uid = self.scenario.cards[card].uid
-        key = card_key(stage.SITE_KEY, uid)
-        watch = self._watches[gate]
-        return Plastic(uid, lambda: watch.activated(self._world.now, direction, key, card))
+    def _plastic(self, gate: str, tap: model.Tap, name: str) -> Plastic:
+        """Return the card as it comes into the field in this tap."""
+        card, direction = self.scenario.cards[name], tap.direction
+        key = card_key(stage.SITE_KEY, card.uid)
+        watch, field = self._watches[gate], self._gates[gate].hardware.fields[direction]
+        taken = self._wallet.taken(card, field, tap.torn_at, tap.relay_ms)
+        taken.card.on_selected = lambda: watch.activated(self._world.now, direction, key, name)
+        return taken
 
-    def _leave(self, field: Any, cards: list[Plastic]) -> None:
+    def _leave(self, field: Any, cards: list[Card]) -> None:
         for card in cards:
             if card in field.cards:
                 field.leave(card)
@@ -259,7 +250,8 @@ class Run:
         key = card_key(stage.SITE_KEY, self.scenario.cards[step.card].uid) if step.card else b""
         if step.action == "issue":
             assert step.record is not None
-            books.issue(stage.visit(self.scenario, step.record).credential(stage.SITE_KEY), now_s)
+            visit = stage.visit(self.scenario, step.record)
+            books.issue(visit.credential(stage.SITE_KEY), now_s, stage.secrets(self.scenario, [visit]))
         elif step.action == "revoke":
             books.revoke(key, now_s)
         elif step.action in ("return", "lost"):

@@ -5,21 +5,24 @@ a gate's config and bundle. It plays nothing.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from firmware import config
+from firmware.crypto import card_key
 from host_sim import ntp
 from host_sim.engine import World
 from host_sim.gate import Gate
 from host_sim.office import NETWORK, SimulatedOffice
 from host_sim.scenario import model
-from tools.office import bundle, journal_image
+from tools.office import bundle, cardkeys, journal_image
 from tools.office.visits import Visit
 
 SITE = "SIM"
 BOARD = "esp32_devkitc"
 SITE_KEY = hashlib.sha256(b"the site key of simulated gates").digest()
+CARD_MASTER = hashlib.sha256(b"the card master key of simulated sites").digest()[:16]
 # Of an interpreter with 64 bits, whose values are twice as large as on the board: stands for its 112 kB.
 _HEAP_WITH_A_LINK = "224k"
 _ISSUED_BEFORE_S = 60  # the list is older than the gate's first boot, so that no floor lifts its clock
@@ -36,8 +39,10 @@ def gate(scenario: model.Scenario, name: str, boot_unix: int) -> dict[str, Any]:
     if scenario.has_link:
         settings["network"] = {**NETWORK, "sntp": ntp.NAME} if scenario.has_sntp else NETWORK
     visits = [visit(scenario, record) for record in scenario.allow]
+    expires = scenario.list_expires_unix
+    secrets_ = secrets(scenario, visits)
     made = provisioned(
-        name, settings, published(name, visits, issued(scenario, boot_unix), scenario.list_expires_unix)
+        name, settings, published(name, visits, issued(scenario, boot_unix), expires, secrets_)
     )
     return {**made, "heap": _HEAP_WITH_A_LINK} if scenario.has_link else made
 
@@ -67,19 +72,38 @@ def office(scenario: model.Scenario, world: World) -> SimulatedOffice:
         world, SITE, presence_reset=site.presence_reset, utc_offset_min=site.utc_offset_min
     )
     made.books.renewing = scenario.list_is_renewed
+    visits = [visit(scenario, record) for record in scenario.allow]
     made.open(
         [(name, gate_key(name)) for name in scenario.gates],
-        [visit(scenario, record).credential(SITE_KEY) for record in scenario.allow],
+        [one.credential(SITE_KEY) for one in visits],
         issued(scenario, world.start_unix),
         scenario.list_expires_unix,
+        secrets(scenario, visits),
     )
     return made
 
 
-def published(name: str, visits: Iterable[Visit], issued_unix: int, expires_unix: int) -> bytes:
-    """Return the office's list, seq 1, as a bundle for the gate `name`."""
+def secrets(scenario: model.Scenario, visits: Iterable[Visit]) -> dict[bytes, bytes]:
+    """Return by card key what the office tells the gates of those cards of the list that prove themselves."""
+    tiers = scenario.tiers()
+    pairs = (
+        (card_key(SITE_KEY, one.uid), cardkeys.secret(CARD_MASTER, one.uid, tiers[one.uid])) for one in visits
+    )
+    return {key: secret for key, secret in pairs if secret is not None}
+
+
+def published(
+    name: str,
+    visits: Iterable[Visit],
+    issued_unix: int,
+    expires_unix: int,
+    secrets_: Mapping[bytes, bytes] = MappingProxyType({}),
+) -> bytes:
+    """Return the office's list, seq 1, as a bundle for the gate `name`; `secrets_` as from `secrets`."""
     credentials = [visit.credential(SITE_KEY) for visit in visits]
-    return bundle.snapshot(SITE, name, gate_key(name), credentials, 1, issued_unix, expires_unix)
+    key = gate_key(name)
+    entries = cardkeys.entries(key, secrets_)
+    return bundle.snapshot(SITE, name, key, credentials, 1, issued_unix, expires_unix, entries)
 
 
 def provisioned(name: str, settings: dict[str, Any], list_bundle: bytes | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from firmware.cards.ev2 import FULL, MAC, PLAIN
 from firmware.cards.ev2_full import FullSession
 from firmware.errors import CardProtocolError, ProofFailed
 from host_sim.cards import pool
-from host_sim.cards.ev2_card import File, Rights, Session
+from host_sim.cards.ev2_card import File, Rights, Session, cbc
 from host_sim.cards.field import Field
 from host_sim.cards.ntag424 import DF_NAME, Ntag424, Ntag424Chip
 from host_sim.cards.picc import State
@@ -68,6 +68,70 @@ def test_an12196_table_14_authentication_byte_for_byte():
     assert (session.key_no, session.ti.hex(), session.counter) == (0, "9d00c4df", 0)
     assert session.enc_key.hex() == "1309c877509e5a215007ff0ed19ca564"
     assert session.mac_key.hex() == "4c6626f5e72ea694202139295c7a7fc7"
+
+
+def test_an12196_table_7_mac_of_a_command_and_of_its_answer():
+    mac_key = bytes.fromhex("8248134a386e86eb7faf54a52e536cb6")
+    session = Session(0, bytes.fromhex("7a21085e"), 0, bytes(16), mac_key)
+    assert session.opened(0xF5, b"\x02", bytes.fromhex("6597A457C8CD442C"), 1) == b""
+    settings = bytes.fromhex("0040EEEE000100D1FE001F00004400004400002000006A0000")
+    assert session.sealed(settings, 1) == settings + bytes.fromhex("2A474282E7A47986")
+    assert session.counter == 1
+
+
+def test_an12196_table_18_an_encrypted_command():
+    enc_key, mac_key = "1309c877509e5a215007ff0ed19ca564", "4c6626f5e72ea694202139295c7a7fc7"
+    ti = bytes.fromhex("9d00c4df")
+    session = Session(0, ti, 1, bytes.fromhex(enc_key), bytes.fromhex(mac_key))
+    body = bytes.fromhex("61B6D97903566E84C3AE5274467E89EAD799B7C1A0EF7A04")
+    assert session.opened(0x5F, b"\x02", body, 3).hex() == "4000e0c1f121200000430000430000"
+    assert session.sealed(b"", 3).hex() == "57bff87b1241e93d"
+
+
+def test_an12196_tables_19_to_26_a_whole_session_byte_for_byte():
+    rnd_b = [
+        cbc(bytes(16), bytes.fromhex(challenge), encrypt=False).hex()
+        for challenge in ("B875CEB0E66A6C5CD00898DC371F92D1", "A6A2B3C572D06C097BB8DB70463E22DC")
+    ]
+    chip = selected(Ntag424Chip(UID, draw=drawing(rnd_b[0], "7614281A", rnd_b[1])))
+    for command, response in (
+        # Table 19: AuthenticateEV2First with key 3
+        ("9071000002030000", "B875CEB0E66A6C5CD00898DC371F92D191AF"),
+        (
+            "90AF000020FF0306E47DFBC50087C4D8A78E88E62DE1E8BE457AA477C707E2F0874916A8B100",
+            "0CC9A8094A8EEA683ECAAC5C7BF20584206D0608D477110FC6B3D5D3F65C3A6A9100",
+        ),
+        # Table 21: WriteData in CommMode.Full
+        (
+            "908D00001F030000000A00006B5E6804909962FC4E3FF5522CF0F8436C0C53315B9C73AA00",
+            "C26D236E4A7C046D9100",
+        ),
+        # Table 23: AuthenticateEV2NonFirst with key 0
+        ("90770000010000", "A6A2B3C572D06C097BB8DB70463E22DC91AF"),
+        (
+            "90AF000020BE7D45753F2CAB85F34BC60CE58B940763FE969658A532DF6D95EA2773F6E99100",
+            "B888349C24B315EAB5B589E279C8263E9100",
+        ),
+        # Table 24: WriteData in plain
+        ("908D000019010E0000120000FF0506E1050080828300000000000000000000", "9100"),
+        # Table 25: ChangeKey of key 2
+        (
+            "90C4000029022CF362B7BF4311FF3BE1DAA295E8C68DE09050560D19B9E16C2393AE9CD1FAC75D0CE20BCD1D06E600",
+            "203BB55D1089D5879100",
+        ),
+        # Table 26: ChangeKey of the session's own key
+        (
+            "90C400002900C0EB4DEEFEDDF0B513A03A95A75491818580503190D4D05053FF75668A01D6FDA6610234BDED643200",
+            "9100",
+        ),
+    ):
+        assert chip(bytes.fromhex(command)) == bytes.fromhex(response), command
+    application = chip.applications[0]
+    assert application.files[3].data[:11].hex() == "0102030405060708090a00"
+    assert application.files[1].data[14:24].hex() == "ff0506e1050080828300"
+    assert application.keys[2].value.hex() == "f3847d627727ed3bc9c4cc050489b966"
+    assert application.keys[0].value.hex() == "5004bf991f408672b1ef00f08f9e8647"
+    assert [key.version for key in application.keys] == [1, 0, 1, 0, 0]
 
 
 # What a gate does -----------------------------------------------------------------------------------------

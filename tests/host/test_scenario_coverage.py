@@ -35,11 +35,6 @@ OWN_NAMES = {
 # What this world cannot play yet, and what it waits for. The table can only shrink: an entry whose story has
 # come, or whose capability is there, fails a test.
 WAITING = {
-    "in_card_not_authentic": "proof of cards",
-    "in_weak_keyed_card": "proof of cards",
-    "out_card_not_authentic": "proof of cards",
-    "out_copied_card": "proof of cards",
-    "alarm_clone": "proof of cards",
     "alarm_update_rejected": "updates of the firmware",
     "alarm_safe_mode": "safe mode",
 }
@@ -233,6 +228,20 @@ RULES = {
         "wallet_long_and_short_numbers",
         "torn_read_is_no_tap",
     ),
+    "cards prove themselves; copies do not, and only they are alarmed": (
+        "cards_genuine",
+        "cards_copy_where_a_number_would_do",
+        "cards_wrong_keys",
+        "cards_weak_without_keys",
+        "cards_two_at_once",
+        "cards_repeat_proves_first",
+        "cards_issued_later",
+    ),
+    "a proof that is torn or late is no decision and no alarm": (
+        "cards_torn_at_every_frame",
+        "cards_relayed",
+        "cards_slow",
+    ),
     "a day without opening hours is closed": ("site_opening_hours_closed_day",),
     "tamper is told again after a restart only if it is new": ("alarm_tamper_while_off",),
     "longer stories, of several rules": (
@@ -312,8 +321,35 @@ _DEAF = {"orders": silent("Orders.remote")}
 _FORGETS_NOBODY = {"orders": silent("Orders.forget")}
 _NO_CHANGES = {"sync": silent("Session._delta")}
 
+
+def _torn_is_false(module):
+    """Take a card that was torn away for a copy."""
+    checked = module.Proofs.check
+
+    def check(*arguments):
+        try:
+            return checked(*arguments)
+        except Exception as error:
+            raise module.ProofFailed("torn") from error
+
+    module.Proofs.check = check
+
+
+_BELIEVES = {"proofs": replaced("Proofs.check", lambda _: lambda *arguments: 2)}
+_HAS_TIME = {"proofs": replaced("_BUDGET_MS", lambda _: 5_000)}
+
 # What is done to the firmware, without which each of these stories must fail: story -> hooks by module.
 BREAKS = {
+    "cards_genuine": {"proofs": replaced("Proofs.check", lambda _: lambda *arguments: 0)},
+    "cards_copy_where_a_number_would_do": _BELIEVES,
+    "cards_wrong_keys": _BELIEVES,
+    "cards_issued_later": _BELIEVES,
+    "cards_weak_without_keys": {"policy": without("in", ("weak_card", False, ""))},
+    "cards_two_at_once": {"policy": without("in", ("several_cards", False, ""))},
+    "cards_repeat_proves_first": {"repeats": replaced("Repeats.ignores", lambda _: lambda *a: False)},
+    "cards_torn_at_every_frame": {"proofs": _torn_is_false},
+    "cards_relayed": _HAS_TIME,
+    "cards_slow": _HAS_TIME,
     "mode_closed_shuts_the_way_in_for_all": _CLOSED,
     "mode_ends_a_wait_for_the_lane": _CLOSED,
     "mode_given_during_an_outage": {"orders": silent("Orders.command")},
@@ -466,7 +502,6 @@ def test_what_waits_is_not_yet_in_the_format_or_not_yet_raised_by_the_firmware()
     """An entry may wait only while the capability is missing; this notices the moment when it comes."""
     refused = scenario_format.NOT_YET
     needs = {
-        "proof of cards": {"card type ntag424", "copy_of"},
         "updates of the firmware": set(),
         "safe mode": set(),
     }
@@ -565,14 +600,14 @@ def test_each_setting_of_a_class_is_told_by_a_story_that_fails_without_it(key):
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_each_rule_of_the_link_is_told_by_a_story_that_fails_without_it(name):
+def test_each_rule_of_link_and_cards_is_told_by_a_story_that_fails_without_it(name):
     hooks = {"firmware." + module: hook for module, hook in BREAKS[name].items()}
     assert fails(told(name), hooks), f"{name} holds although the firmware was changed"
 
 
-def test_every_story_of_office_and_link_names_what_it_fails_without():
-    of_the_link = re.compile("(mode|between|desk|link)_")
-    assert {name for name in STORIES if of_the_link.match(name)} <= set(BREAKS) <= set(STORIES)
+def test_every_story_of_office_link_and_cards_names_what_it_fails_without():
+    with_breaks = re.compile("(mode|between|desk|link|cards)_")
+    assert {name for name in STORIES if with_breaks.match(name)} <= set(BREAKS) <= set(STORIES)
 
 
 def test_a_command_that_comes_twice_is_journalled_once():

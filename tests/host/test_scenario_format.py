@@ -127,6 +127,25 @@ def test_unquoted_card_numbers_keep_their_digits():
     assert story.cards["B1"].uid == bytes.fromhex("04112233")
 
 
+def test_what_is_special_about_a_card_and_a_tap_is_read():
+    head = HEAD.replace(
+        'B1: {uid: "04000000000002"}',
+        'B1: {uid: "04000000000002", type: desfire, keys: wrong, work_ms: 2.5}\n'
+        '  X1: {uid: "04A1B2C3D4E5F6", type: ntag424, magic: true, copy_of: Y1, answers: number}',
+    )
+    story = parse(
+        "{after: 1, tap: B1, dir: in, torn_at: 3}", "{after: 1, tap: X1, dir: in, relay_ms: 60}", head=head
+    )
+    plain, wrong, copy = (story.cards[name] for name in ("Y1", "B1", "X1"))
+    assert (plain.is_copy, plain.keys, plain.answers, plain.work_ms) == (False, "own", "all", 2)
+    assert (wrong.is_copy, wrong.keys, wrong.work_ms) == (False, "wrong", 2.5)
+    assert (copy.is_copy, copy.copy_of, copy.answers) == (True, "Y1", "number")
+    assert story.tiers() == {plain.uid: 0, wrong.uid: 2}  # what is no copy says what the office knows
+    first, second = story.steps
+    assert isinstance(first, model.Tap) and isinstance(second, model.Tap)
+    assert (first.torn_at, first.relay_ms, second.torn_at, second.relay_ms) == (3, 0, None, 60)
+
+
 def test_several_cards_and_every_check_are_read():
     story = parse(
         "{after: 1, tap: [Y1, B1], dir: out, hold: 2}",
@@ -198,6 +217,10 @@ def test_several_cards_and_every_check_are_read():
         ("{after: 1, office: {lost: B1}}", "card `B1` was never issued"),
         ("{after: 1, office: {command: {mode: party}}}", "unknown mode `party`"),
         ("{after: 1, clock_step: back}", "must be a number"),
+        ("{after: 1, tap: Y1, dir: in, torn_at: 2}", "torn_at belongs to cards of type ntag424, desfire"),
+        ("{after: 1, tap: [Y1, B1], dir: in, relay_ms: 9}", "relay_ms belongs to the tap of one card"),
+        ("{after: 1, tap: Y1, dir: in, torn_at: 0}", "from 1 to 100"),
+        ("{after: 1, tap: Y1, dir: in, relay_ms: 1.5}", "whole number"),
         ("just words", "must be a mapping"),
     ],
 )
@@ -254,6 +277,27 @@ def test_a_step_over_several_lines_names_the_line_of_the_fault():
         ("party: 17", "party: 70000", 9, "from 1 to 65535"),
         ("party: 17", "room: 3", 9, "unknown key `room`"),
         ('"04A1B2C3D4E5F6"', '"88A1B2C3"', 6, "cascade tag"),
+        ('"04000000000002"}', '"04000000000002", copy_of: Y1}', 7, "`Y1` has another number"),
+        ('"04000000000002"}', '"04000000000002", copy_of: B1}', 7, "no copy of itself"),
+        ('"04000000000002"}', '"04000000000002", copy_of: X9}', 7, "unknown card `X9`"),
+        ('"04000000000002"}', '"04000000000002", magic: perhaps}', 7, "must be true or false"),
+        ('"04000000000002"}', '"04000000000002", keys: wrong}', 7, "type ntag424, desfire"),
+        ('"04000000000002"}', '"04000000000002", type: desfire, keys: none}', 7, "unknown value `none`"),
+        ('"04000000000002"}', '"04000000000002", type: ntag424, answers: no}', 7, "unknown value `no`"),
+        ('"04000000000002"}', '"04000000000002", type: ntag424, work_ms: -1}', 7, "from 0 to 1000"),
+        ('"04000000000002"}', '"04000000000002", work_ms: 1}', 7, "type ntag424, desfire"),
+        (
+            '"04000000000002"}',
+            '"04000000000002", type: ntag424, magic: true, keys: wrong}',
+            7,
+            "never has the original's keys",
+        ),
+        (
+            '"04000000000002"}',
+            '"04000000000002", type: ntag424, answers: number, keys: wrong}',
+            7,
+            "nobody asks a card",
+        ),
     ],
 )
 def test_a_bad_head_is_named_with_its_line(old, new, line, part):
@@ -306,7 +350,7 @@ USES = {
     "card type ntag424": ('"04000000000002"', '"04000000000002", type: ntag424'),
     "card type desfire": ('"04000000000002"', '"04000000000002", type: desfire'),
     "magic": ('"04000000000002"', '"04000000000002", magic: true'),
-    "copy_of": ('"04000000000002"', '"04000000000002", copy_of: Y1'),
+    "copy_of": ('"04000000000002"', '"04A1B2C3D4E5F6", copy_of: Y1'),
     "several gates": ("cards:", "gates: [A, B]\ncards:"),
     "site.rtc": ("min_tier: uid", "min_tier: uid, rtc: true"),
     "network": "{after: 1, network: down}",
