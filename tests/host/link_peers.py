@@ -172,7 +172,14 @@ def gate(folder: pathlib.Path, ca_der: bytes, tls: str, port: int) -> Iterator[C
     program = folder / "gate.py"
     program.write_text(GATE)
     (folder / "ca.der").write_bytes(ca_der)
-    network = {"broker": "localhost", "port": port, "tls": tls, "keepalive_s": 2}
+    network = {
+        "broker": "localhost",
+        "port": port,
+        "tls": tls,
+        "keepalive_s": 2,
+        "wifi": None,
+        "ethernet": False,
+    }
     firmware = deploy.compiled(ROOT / "firmware").parent
     output = (folder / "gate.log").open("wb")
     process = subprocess.Popen(

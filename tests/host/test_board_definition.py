@@ -210,9 +210,9 @@ def test_a_lan8720_takes_the_processors_pins():
     for number in (19, 21, 22, 25, 26, 27):
         with pytest.raises(definition.BoardError, match="ethernet.chip: GPIO %d belongs to" % number):
             rmii(definition.Pin("BUZZER", number, ""))
-    with pytest.raises(definition.BoardError, match="ethernet.mdc: GPIO 25 is already the processor"):
+    with pytest.raises(definition.BoardError, match=r"ethernet.mdc: GPIO 25 is already the processor"):
         rmii(mdc=25)
-    with pytest.raises(definition.BoardError, match="ethernet.ref_clk: the clock leaves the chip by GPIO 16"):
+    with pytest.raises(definition.BoardError, match=r"ethernet.ref_clk: the clock leaves the chip by GPIO 16"):
         rmii(ref_clk=4)
 
 
