@@ -40,6 +40,7 @@ BUDGETS = (
     Budget(2700, True, ("journal",)),
     Budget(1450, False, ("journal_open",)),
     Budget(700, False, ("counters",)),
+    Budget(4600, False, ("cards/signed", "cards/type2", "cards/classic", "drivers/mfrc522_crypto1")),
     Budget(3400, True, ("policy",)),
     Budget(3050, True, ("lane",)),
     Budget(2800, True, ("presence",)),

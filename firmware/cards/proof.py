@@ -36,7 +36,7 @@ def prove(
     if not sak & _SAK_ISO_DEP:
         from . import signed
 
-        return _SIGNED, signed.prove(chip, sak, uid, secret, last_counter)
+        return _SIGNED, signed.prove(scanner, chip, sak, uid, secret, last_counter)
     link = IsoDep(chip.frames(), budget_ms)
     try:
         link.connect(_RATE_MAX)

@@ -181,6 +181,18 @@ class MFRC522:
 
         return Frames(self)
 
+    def login(self, command: int, block: int, key: bytes, uid: bytes) -> None:
+        """Open a sector of a MIFARE Classic: see mfrc522_crypto1.login."""
+        from .mfrc522_crypto1 import login
+
+        login(self, command, block, key, uid)
+
+    def logout(self) -> None:
+        """End what `login` began."""
+        from .mfrc522_crypto1 import logout
+
+        logout(self)
+
     def exchange(self, count: int, expect: int, framing: int = 0, crc: int = 0, then: int = 0) -> int:
         """Send `count` bytes of `tx`; return the number of bytes that came back in `rx`, -1 for silence.
 

@@ -73,8 +73,10 @@ class Frames:
         self._ticks = _ACTIVATION_TICKS
         self._send_rate = self._receive_rate = 0
 
-    def exchange(self, count: int, wait_us: int) -> int:
+    def exchange(self, count: int, wait_us: int, crc: int = _CRC) -> int:
         """Send `count` bytes of `tx`; return how many came back in `rx`, -1 if none within `wait_us`.
+
+        `crc` 0: the answer has none; that of four bits (ACK, NAK) is in the low half of one byte.
 
         The wait counts from the end of the frame; the chip's timer ends it, at the latest after 1.6 s. Raises
         CardCRCError, CardParityError, CardProtocolError, CardCollision, CardTimeout (the chip's timer does
@@ -91,7 +93,7 @@ class Frames:
         if chip._tx_crc != mode:
             chip._tx_crc = mode
             write(_TX_MODE, mode)
-        mode = _CRC | self._receive_rate << 4
+        mode = crc | self._receive_rate << 4
         if chip._rx_crc != mode:
             chip._rx_crc = mode
             write(_RX_MODE, mode)

@@ -1,0 +1,93 @@
+"""MIFARE Classic: access bits, value blocks, the keys of the signed record. Numbers as NXP publishes them."""
+
+from firmware.cards import classic
+from firmware.errors import CardProtocolError
+
+SECRET = bytes(range(16))
+
+
+def refused(function, *arguments):
+    try:
+        function(*arguments)
+    except CardProtocolError:
+        return True
+    return False
+
+
+def test_access_bits_of_the_transport_configuration():
+    """MF1S50YYX 8.7: FF 07 80."""
+    assert classic.access_bytes((0, 0, 0, 1)) == bytes.fromhex("ff0780")
+    assert classic.access_bits(bytes.fromhex("ff0780")) == (0, 0, 0, 1)
+
+
+def test_access_bits_read_with_a_write_with_b():
+    """NXP AN10787: 78 77 88."""
+    assert classic.access_bytes((4, 4, 4, 3)) == bytes.fromhex("787788")
+    assert classic.access_bits(bytes.fromhex("787788")) == (4, 4, 4, 3)
+
+
+def test_all_access_bits_come_back():
+    for n in range(4096):
+        bits = (n >> 9, n >> 6 & 7, n >> 3 & 7, n & 7)
+        assert classic.access_bits(classic.access_bytes(bits)) == bits
+
+
+def test_access_bits_that_contradict_themselves_are_refused():
+    assert refused(classic.access_bits, bytes.fromhex("ff0781"))
+    for bit in range(24):
+        raw = bytearray(bytes.fromhex("787788"))
+        raw[bit >> 3] ^= 1 << (bit & 7)
+        assert refused(classic.access_bits, bytes(raw)), bit
+
+
+def test_the_value_block_of_the_data_sheet():
+    """MF1S50YYX 8.6.2.1: 1,234,567 at address 17."""
+    raw = bytes.fromhex("87d612007829edff87d6120011ee11ee")
+    assert classic.value_block(1234567, 17) == raw
+    assert classic.value_of(raw) == (1234567, 17)
+
+
+def test_values_come_back_and_a_wrong_bit_anywhere_is_refused():
+    for value in (0, 1, -1, -(1 << 31), (1 << 31) - 1, 42):
+        raw = classic.value_block(value, 200)
+        assert classic.value_of(raw) == (value, 200)
+    for bit in range(128):
+        raw = bytearray(classic.value_block(-7, 5))
+        raw[bit >> 3] ^= 1 << (bit & 7)
+        assert refused(classic.value_of, bytes(raw)), bit
+
+
+def test_a_trailer_holds_both_keys_and_lets_only_the_office_change_it():
+    raw = classic.trailer(SECRET)
+    assert raw[:6] == classic.key_a(SECRET) and raw[10:] == classic.key_b(SECRET)
+    assert classic.key_a(SECRET) != classic.key_b(SECRET)
+    assert classic.access_bits(raw[6:9]) == (
+        0,
+        0,
+        0,
+        3,
+    )  # MF1S50YYX 8.7.2: 011 = key B writes, nobody reads keys
+
+
+def test_a_trailer_with_contradicting_access_bits_is_never_sent():
+    sent = []
+
+    class Chip:
+        def frames(self):
+            return self
+
+        tx = bytearray(64)
+
+        def exchange(self, count, wait_us, crc):
+            sent.append(bytes(self.tx[:count]))
+            return 1
+
+        rx = b"\x0a"
+
+    sector = classic.Sector(Chip(), bytes(4))
+    raw = bytearray(classic.trailer(SECRET))
+    raw[7] ^= 1
+    assert refused(sector.write, 7, bytes(raw)) and sent == []
+    sector.write(7, classic.trailer(SECRET))
+    sector.write(4, bytes(raw))  # a data block may hold anything
+    assert [frame[:2] for frame in sent[::2]] == [b"\xa0\x07", b"\xa0\x04"]
