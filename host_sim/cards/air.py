@@ -97,11 +97,6 @@ def data_of(bits: bytes) -> tuple[bytes, int, bool]:
     return bytes(data), remainder if remainder < 8 else 0, right
 
 
-def scramble(bits: bytes) -> bytes:
-    """Return a frame with every parity bit inverted: how a cipher looks to whoever has not got its key."""
-    return bytes(bit ^ (place % 9 == 8) for place, bit in enumerate(bits))
-
-
 def answer_start(sent_bits: bytes) -> int:
     """Return the carrier cycles from the end of the reader's last bit to a card's start bit (P3 6.2.1.1).
 

@@ -1,12 +1,12 @@
 """A card whose sectors are opened by keys, as MIFARE Classic: authentication, READ, WRITE, value blocks.
 
-Owns keys, blocks and which sector is open. The cipher is not modelled: a nonce and a token stand for the
-handshake, and encrypted frames are told by their parity bits, which are inverted (`air.scramble`).
+Owns keys, blocks and which sector is open; the cipher is `crypto1`'s.
 """
 
 from collections.abc import Callable, Mapping
 
 from host_sim.cards import air
+from host_sim.cards.crypto1 import Crypto1, successor
 from host_sim.cards.picc import Answer, Card, State
 
 KEY_A, KEY_B = 0x60, 0x61
@@ -16,15 +16,16 @@ INCREMENT, DECREMENT, RESTORE, TRANSFER = 0xC1, 0xC0, 0xC2, 0xB0
 WRITE_US = 3_000
 BLOCK = 16  # bytes
 BLOCKS_PER_SECTOR = 4
-NONCE = bytes.fromhex("82a4166c")
+NONCE = bytes.fromhex("82a4166c")  # always the same: some clones do just that
+_NO_KEY = bytes.fromhex("5eaf00d5eaf0")  # in the place of a key that the card has not been given
 _ACK = b"\0\1\0\1"  # 1010, low bit first
 _NAK = b"\0\0\1\0"  # 0100: not allowed
 _ACTIVE = (State.ACTIVE, State.ACTIVE_STAR)
 
 
-def token(kind: int, block: int, key: bytes) -> bytes:
-    """Return the eight bytes that show that the reader has the key (nR and aR of the real handshake)."""
-    return bytes((kind, block)) + key
+def shared(nonce: bytes, uid: bytes) -> bytes:
+    """Return what both ends feed their ciphers first: the card's nonce XOR four bytes of its UID."""
+    return bytes(a ^ b for a, b in zip(nonce, uid, strict=True))
 
 
 class ClassicCard(Card):
@@ -47,29 +48,33 @@ class ClassicCard(Card):
         self._register = bytes(BLOCK)  # what TRANSFER writes
         self._second: Callable[[bytes], Answer | None] | None = None  # part of a command of two parts
         self.open_sector: int | None = None
-        self._expected: bytes | None = None  # the token that opens the sector asked for
+        self._cipher: Crypto1 | None = None  # from the card's nonce on
         self._sector = 0
 
     def on_power_on(self) -> None:
         """Close everything."""
-        self.open_sector = self._expected = None
+        self._close()
 
     def halt(self) -> None:
         """Go to HALT, and close everything."""
         super().halt()
-        self.open_sector = self._expected = None
+        self._close()
+
+    def _close(self) -> None:
+        self.open_sector = self._cipher = self._second = None
 
     def receive(self, bits: bytes) -> Answer | None:
         """Hear a frame; with an open sector only encrypted ones are understood."""
         if self.state not in _ACTIVE:
-            self.open_sector = self._expected = None
+            self._close()
             return super().receive(bits)
-        if self._expected is not None:
-            return self._judge(bits)
+        cipher = self._cipher
+        if cipher is None:
+            return super().receive(bits)
         if self.open_sector is None:
-            return super().receive(bits)
-        answer = super().receive(air.scramble(bits))
-        return answer and answer._replace(bits=air.scramble(answer.bits))
+            return self._judge(cipher, bits)
+        answer = super().receive(cipher.crypt(bits))
+        return answer and answer._replace(bits=cipher.crypt(answer.bits))
 
     def on_frame(self, data: bytes) -> bytes | Answer | None:
         """Answer authentication and the commands of an open sector; anything else is unknown."""
@@ -80,9 +85,9 @@ class ClassicCard(Card):
             return NotImplemented
         if data[0] in (KEY_A, KEY_B):
             sector = data[1] // BLOCKS_PER_SECTOR
-            key = self.keys.get((data[0], sector))
-            self._expected = b"" if key is None else token(data[0], data[1], key)
-            self._sector = sector
+            self._cipher = Crypto1(self.keys.get((data[0], sector), _NO_KEY))
+            self._cipher.feed(shared(NONCE, self.uid[-4:]))
+            self._sector, self.open_sector = sector, None
             return Answer(air.frame(NONCE))
         if data[1] // BLOCKS_PER_SECTOR != self.open_sector:
             return NotImplemented
@@ -117,11 +122,16 @@ class ClassicCard(Card):
         self._register = plain + (value ^ 0xFFFFFFFF).to_bytes(4, "little") + plain + raw[12:]
         return None
 
-    def _judge(self, bits: bytes) -> Answer | None:
-        data, last_bits, parity_right = air.data_of(bits)
-        expected, self._expected = self._expected, None
-        if last_bits or not parity_right or data != expected:
+    def _judge(self, cipher: Crypto1, bits: bytes) -> Answer | None:
+        """Answer the reader's nonce and its proof, if it has the key."""
+        known = len(bits) == 9 * 8
+        if known:
+            cipher.take_fed(bits[: 9 * 4])
+            proof, last_bits, parity_right = air.data_of(cipher.crypt(bits[9 * 4 :]))
+            known = not last_bits and parity_right and proof == successor(NONCE, 64)
+        if not known:
+            self._close()
             self.state = State.IDLE if self.state is State.ACTIVE else State.HALT
             return None
         self.open_sector = self._sector
-        return Answer(air.frame(NONCE[::-1]))
+        return Answer(cipher.send(successor(NONCE, 96)))

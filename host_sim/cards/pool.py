@@ -1,21 +1,28 @@
 """Cards of a pool, as the office personalises them, and what a counterfeiter could make of one.
 
-Owns the layout of such a card (docs/formats.md): keys 0 to 4 of the application D2760000850101 are its own,
-key 1 reads the record in file 3. It derives no keys.
+Owns the layout of such cards (docs/formats.md). With AES, keys 0 to 4 of the application D2760000850101
+are its own, and key 1 reads the record in file 3. A card without carries a record of two signed halves with a
+counter. It derives no keys of cards; the layouts are written from the page, not taken from the firmware.
 """
 
 import random
 from collections.abc import Mapping
 from typing import Any
 
+from host_sim.cards.classic import BLOCK, KEY_A, KEY_B, ClassicCard
 from host_sim.cards.desfire import Desfire
-from host_sim.cards.ev2_card import ISO_NOT_FOUND, MAC, Application, File, Key, Rights
+from host_sim.cards.ev2_card import ISO_NOT_FOUND, MAC, Application, File, Key, Rights, cmac
 from host_sim.cards.isodep import IsoDepCard
 from host_sim.cards.ntag424 import DF_NAME, KEYS, Ntag424
+from host_sim.cards.type2 import PAGE, Type2Card
 
 AID = 0x544E50  # "PNT", low byte first
 RECORD_FILE = 3
 RECORD_BYTES = 32
+SIGNED_PAGE = 4  # of a Type 2 card: where the record begins
+SIGNED_SECTOR = 1  # of a MIFARE Classic: blocks 4 and 5
+FACTORY_KEY = b"\xff" * 6  # of every sector of a MIFARE Classic
+_TYPE2_BYTES = 45 * PAGE  # NTAG213
 _RIGHTS = Rights(read=1, write=0, read_write=0, change=0)
 
 
@@ -50,6 +57,34 @@ def desfire(
         )
     )
     return card
+
+
+def signed_half(secret: bytes, uid: bytes, index: int, counter: int, key_version: int = 1) -> bytes:
+    """Return half `index` (0, 1) of the signed record of the card `uid` with the 16-byte `secret`."""
+    head = b"PN" + bytes((0x10 | index, key_version)) + counter.to_bytes(4, "big")
+    return head + cmac(secret, b"PINTER signed 1" + bytes((len(uid),)) + uid + head)[:8]
+
+
+def type2(uid: bytes, secret: bytes, counter: int = 1) -> Type2Card:
+    """Return an NTAG213 that the office has signed, its counter at `counter`."""
+    memory = bytearray(_TYPE2_BYTES)
+    memory[SIGNED_PAGE * PAGE : SIGNED_PAGE * PAGE + 16] = signed_half(secret, uid, 0, counter)
+    return Type2Card(uid, bytes(memory))
+
+
+def classic(uid: bytes, secret: bytes, counter: int = 1) -> ClassicCard:
+    """Return a MIFARE Classic 1K that the office has signed: its own keys alone open sector 1."""
+    keys = {(kind, sector): FACTORY_KEY for kind in (KEY_A, KEY_B) for sector in range(16)}
+    keys[KEY_A, SIGNED_SECTOR] = cmac(secret, b"PINTER classic A")[:6]
+    keys[KEY_B, SIGNED_SECTOR] = cmac(secret, b"PINTER classic B")[:6]
+    memory = bytearray(1024)
+    memory[4 * BLOCK : 5 * BLOCK] = signed_half(secret, uid, 0, counter)
+    return ClassicCard(uid, keys, bytes(memory))
+
+
+def other_secret(uid: bytes) -> bytes:
+    """Return a secret that nobody gave to the card `uid`."""
+    return random.Random("signed copy of " + uid.hex()).randbytes(16)
 
 
 def other_keys(uid: bytes) -> dict[int, bytes]:

@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from host_sim.cards.air import microseconds, with_crc_a
-from host_sim.cards.classic import NONCE, token
+from host_sim.cards.classic import shared
+from host_sim.cards.crypto1 import Crypto1, successor
 from host_sim.cards.field import Field
 from host_sim.cards.picc import Card
 from host_sim.chips import mfrc522_registers as reg
@@ -28,6 +29,7 @@ SOFT_RESET_US = 38  # 1024 clocks of 27.12 MHz (DS 8.8.2), the crystal runs on
 SELF_TEST_US = 1_000  # our assumption
 BUFFER_SIZE = 25  # the internal buffer of the Mem command (DS 10.3.1.2)
 RANDOM_ID_SIZE = 10  # DS 10.3.1.3
+_NONCE_BYTES = 4
 AUTHENT_SIZE = 12  # command, block, key, four bytes of the UID (DS 10.3.1.9)
 
 # What a self-test leaves in the FIFO, by version (DS 16.1.1 as public drivers quote it; unverified).
@@ -83,8 +85,11 @@ class MFRC522:
         self._start_send = False  # as last written
         self._random = random.Random(seed)
         self._buffer = bytes(BUFFER_SIZE)
-        self._proof = b""  # of MFAuthent, to be sent after the card's nonce
-        self._crc_paused = 0  # CRC_EN while it is sent
+        self._cipher = Crypto1(bytes(6))
+        self._order = b""  # of MFAuthent
+        self._proof = b""  # nonce and proof, to be sent in answer to the card's nonce
+        self._expected = b""  # the card's own proof
+        self._crc_paused = 0  # CRC_EN while ours is sent
         self._regs = bytearray(reg.RESET_VALUES)
         self._fifo = Fifo(self._regs, self.raise_irq)
         self._timer = TimerUnit(timeline, self._regs, self._timer_expired)
@@ -441,7 +446,7 @@ class MFRC522:
             return
         self._regs[reg.STATUS2] &= ~reg.ST2_CRYPTO1
         order = self._fifo.take(AUTHENT_SIZE)
-        self._proof = token(order[0], order[1], order[2:8])
+        self._order, self._proof, self._expected = order, b"", b""
         self._fifo.put(order[:2] if self._regs[reg.TX_MODE] & reg.CRC_EN else with_crc_a(order[:2]))
         self._uart.send()
 
@@ -451,15 +456,18 @@ class MFRC522:
         A wrong answer, or none, ends nothing: the host's timer does (DS 10.3.1.9).
         """
         answer = self._fifo.take(len(self._fifo.data))
-        if len(answer) != len(NONCE) or self._regs[reg.ERROR]:
+        if len(answer) != _NONCE_BYTES or self._regs[reg.ERROR]:
             return
-        if self._proof:
+        if not self._expected:
+            self._cipher = Crypto1(self._order[2:8])
+            self._cipher.feed(shared(answer, self._order[8:12]))
+            self._proof = self._random.randbytes(_NONCE_BYTES) + successor(answer, 64)
+            self._expected = successor(answer, 96)
             self._fifo.put(self._proof)
-            self._proof = b""
             self._crc_paused = self._regs[reg.TX_MODE] & reg.CRC_EN
             self._regs[reg.TX_MODE] &= ~reg.CRC_EN
             self._uart.send()
-        elif answer == NONCE[::-1]:
+        elif answer == self._expected:
             self._regs[reg.STATUS2] |= reg.ST2_CRYPTO1
             self._finish()
 
@@ -497,6 +505,25 @@ class MFRC522:
         if any(self._buffer):  # DS 16.1.1 has it cleared first; what else comes out is our invention
             result = bytes(byte ^ 0xFF for byte in result)
         self._fifo.put(result)
+
+    def to_air(self, bits: bytes) -> bytes:
+        """Return a frame as it leaves, under the cipher if that is on."""
+        proof, self._proof = self._proof, b""
+        if proof:
+            return self._cipher.send_fed(proof[:_NONCE_BYTES]) + self._cipher.send(proof[_NONCE_BYTES:])
+        return self._cipher.crypt(bits) if self._regs[reg.STATUS2] & reg.ST2_CRYPTO1 else bits
+
+    def from_air(self, frames: list[bytes]) -> list[bytes]:
+        """Return frames that came at the same time, under the cipher if that is on; it goes on once."""
+        is_handshake = self._expected and self._regs[reg.COMMAND] & 0x0F == reg.MF_AUTHENT
+        if not frames or not (is_handshake or self._regs[reg.STATUS2] & reg.ST2_CRYPTO1):
+            return frames
+        before = self._cipher
+        plain = []
+        for bits in frames:
+            self._cipher = before.copy()
+            plain.append(self._cipher.crypt(bits))
+        return plain
 
     # What the UART reports --------------------------------------------------------------------------------
 

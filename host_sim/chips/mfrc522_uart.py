@@ -39,6 +39,14 @@ class Chip(Protocol):
     def set_error(self, bits: int) -> None:
         """Set bits of ErrorReg, and ErrIRq."""
 
+    def to_air(self, bits: bytes) -> bytes:
+        """Return a frame as it leaves, under the cipher if that is on."""
+        ...
+
+    def from_air(self, frames: list[bytes]) -> list[bytes]:
+        """Return frames that came at the same time, under the cipher if that is on."""
+        ...
+
     def frame_sent(self, bits: bytes) -> bool:
         """A frame has left; return True if answers are to be received now."""
         ...
@@ -277,8 +285,7 @@ class ContactlessUart:
             if regs[reg.TX_MODE] & reg.CRC_EN:
                 sent = air.with_crc_a(sent)
             bits = air.frame(sent, self._last_bits, not regs[reg.MF_RX] & reg.PARITY_DISABLE)
-            if regs[reg.STATUS2] & reg.ST2_CRYPTO1:
-                bits = air.scramble(bits)
+            bits = self._chip.to_air(bits)
         if regs[reg.T_MODE] & reg.T_AUTO:
             self._timer.start()
         self._state = MODEM_IDLE
@@ -301,13 +308,14 @@ class ContactlessUart:
         now = self._timeline.now
         start = now + air.microseconds(air.answer_start(bits))
         moments = set()
-        for card, answer in field.exchange(bits, self._send_start_us, regs[reg.TX_MODE] >> 4 & 7):
-            speed = card.speed_from_card if answer.speed is None else answer.speed
-            if speed != regs[reg.RX_MODE] >> 4 & 7:
-                continue
-            arriving = answer.bits if field.noise is None else field.noise(answer.bits, False)
-            if regs[reg.STATUS2] & reg.ST2_CRYPTO1:
-                arriving = air.scramble(arriving)
+        answers = [
+            (card, answer)
+            for card, answer in field.exchange(bits, self._send_start_us, regs[reg.TX_MODE] >> 4 & 7)
+            if (card.speed_from_card if answer.speed is None else answer.speed) == regs[reg.RX_MODE] >> 4 & 7
+        ]
+        noise = field.noise
+        heard = [answer.bits if noise is None else noise(answer.bits, False) for _, answer in answers]
+        for (card, answer), arriving in zip(answers, self._chip.from_air(heard), strict=True):
             self._incoming.append(_Incoming(card, arriving, start + answer.delay_us))
             moments.add(start + answer.delay_us)
         for moment in sorted(moments):
