@@ -24,7 +24,7 @@ from host_sim.scenario.nodes import Entry, Reader, ScenarioError, compose, line_
 __all__ = ["NOT_YET", "ScenarioError", "load", "parse"]
 
 # What the format knows and this world cannot play yet. Taking a name out is all it takes to let it through.
-NOT_YET = frozenset(("card type classic",))
+NOT_YET: frozenset[str] = frozenset()
 
 TOP_KEYS = ("format", "title", "start", "site", "gates", "cards", "allow", "list", "steps")
 TOP_REQUIRED = ("format", "start", "steps")
@@ -45,7 +45,16 @@ SITE_KEYS = (
     "classes",
 )
 CLASS_KEYS = tuple(row[0] for row in config.CLASS_KEYS if row[0] != "code")  # codes are given in file order
-CARD_KEYS = ("uid", "type", "magic", "copy_of", "keys", "answers", "work_ms")
+CARD_KEYS = ("uid", "type", "magic", "copy_of", "keys", "answers", "work_ms", "counter")
+# Which types of cards can have what; the last two belong to a tap.
+SPECIAL = {
+    "keys": model.PROVING,
+    "answers": model.SPEAKING,
+    "work_ms": model.SPEAKING,
+    "counter": model.SIGNED,
+    "torn_at": model.PROVING,
+    "relay_ms": model.SPEAKING,
+}
 RECORD_KEYS = ("card", "class", "from", "until", "party", "slow")
 EXPECT_KEYS = ("decision", "reason", "within_ms", "alarm")
 CHECK_KEYS = ("inside", "occupancy", "relay_pulses", "lane", "alarms", "events", "list_seq", "trusted_time")
@@ -73,6 +82,8 @@ DEFAULT_TAP_HOLD_US = 400_000
 DEFAULT_PASS_HOLD_US = 300_000
 _EPOCH = datetime.datetime(1970, 1, 1)
 _UID_BYTES = (4, 7, 10)
+_SIGNED_UID_BYTES = {"classic": (4, 7), "ntag213": (7,)}
+_COUNTER_MAX = 65534  # of a signed card
 _LAST_CLASS_CODE = 15  # 4 bits of a credential
 _MAX_PARTY = 0xFFFF  # 16 bits, 0 = none
 _REASON_NAMES = tuple(name for name in REASONS if name)
@@ -250,6 +261,8 @@ class _Parser(Reader):
                     copies[name] = keys["copy_of"][1]
                 if copy_of == name:
                     self.error(keys["copy_of"][1], what + ".copy_of: a card is no copy of itself")
+            if uid is not None and len(uid) not in _SIGNED_UID_BYTES.get(kind or "", _UID_BYTES):
+                self.error(keys["uid"][1], f"{what}.uid: no card of type {kind} has {len(uid)} bytes")
             faults = self.read_card_faults(keys, what, kind, bool(magic) or copy_of is not None)
             if uid is not None and kind is not None:
                 self.cards[name] = model.Card(name, uid, kind, bool(magic), copy_of, **faults)
@@ -263,14 +276,16 @@ class _Parser(Reader):
     ) -> dict[str, Any]:
         """Return what is wrong with a card that has keys; a complaint where the kind of card has none."""
         faults: dict[str, Any] = {}
-        for key in ("keys", "answers", "work_ms"):
+        for key in ("keys", "answers", "work_ms", "counter"):
             if key not in keys:
                 continue
             name_node, node = keys[key]
-            if kind is not None and kind not in model.WITH_KEYS:
-                self.error(name_node, f"{what}.{key} belongs to cards of type {names(model.WITH_KEYS)}")
-            elif key == "keys" and is_copy:
-                self.error(name_node, f"{what}.keys: a copy never has the original's keys")
+            if kind is not None and kind not in SPECIAL[key]:
+                self.error(name_node, f"{what}.{key} belongs to cards of type {names(SPECIAL[key])}")
+            elif is_copy and (key == "keys" or (key == "counter" and kind == "classic")):
+                self.error(name_node, f"{what}.{key}: a copy never has the original's keys")
+            elif key == "counter":
+                faults[key] = self.integer(node, what + ".counter", 1, _COUNTER_MAX)
             elif key == "work_ms":
                 faults[key] = float(self.number(node, what + ".work_ms", 0, 1000) or 0)
             else:
@@ -444,17 +459,19 @@ class _Parser(Reader):
         }
         for key in ("torn_at", "relay_ms"):
             if key in keys:
-                self.only_with_keys(keys[key][0], f"{what}: {key}", cards)
+                self.only_of_one(keys[key][0], f"{what}: {key}", cards, SPECIAL[key])
                 high = 100 if key == "torn_at" else 5000
                 values[key] = self.integer(keys[key][1], f"{what}: {key}", 1, high)
         return model.Tap, values
 
-    def only_with_keys(self, node: yaml.Node, what: str, cards: list[str | None]) -> None:
-        """Complain unless the tap is one of a single card that has a conversation."""
+    def only_of_one(
+        self, node: yaml.Node, what: str, cards: list[str | None], kinds: tuple[str, ...]
+    ) -> None:
+        """Complain unless the tap is one of a single card of one of `kinds`."""
         if len(cards) != 1:
             self.error(node, f"{what} belongs to the tap of one card")
-        elif cards[0] in self.cards and self.cards[cards[0]].type not in model.WITH_KEYS:
-            self.error(node, f"{what} belongs to cards of type {names(model.WITH_KEYS)}")
+        elif cards[0] in self.cards and self.cards[cards[0]].type not in kinds:
+            self.error(node, f"{what} belongs to cards of type {names(kinds)}")
 
     def read_expect(self, node: yaml.Node, what: str) -> model.Expect:
         keys = self.mapping(node, what, EXPECT_KEYS)

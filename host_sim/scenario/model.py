@@ -16,9 +16,11 @@ DECISIONS = ("grant", "deny", "ignore", "none")
 LANES = ("locked", "open_in", "open_out", "free", "fault")
 INPUTS = ("fire", "guard_in", "guard_out", "tamper")
 MODES = ("normal", "lockdown", "out_of_service", "free")
-TIERS = {"uid": 0, "classic": 1, "ntag424": 2, "desfire": 2}  # type of card: the tier that it can prove
+# Type of card: the tier that it can prove.
+TIERS = {"uid": 0, "classic": 1, "ntag213": 1, "ntag424": 2, "desfire": 2}
 CARD_TYPES = tuple(TIERS)
-WITH_KEYS = ("ntag424", "desfire")  # types whose faults a story may choose
+PROVING = CARD_TYPES[1:]
+SIGNED, SPEAKING = PROVING[:2], PROVING[2:]  # with a counter; with commands of ISO/IEC 14443-4
 CARD_KEYS = ("own", "wrong")
 CARD_ANSWERS = ("all", "number")
 WORK_MS = 2  # of a card with keys, for each command
@@ -30,7 +32,8 @@ class Card:
     """A piece of plastic. `copy_of` names the card whose number it carries, never its keys.
 
     `keys` wrong: they are none that the office gave it; `answers` number: it refuses every command and shows
-    nothing but its number; `work_ms`: the time that it takes for a command.
+    nothing but its number; `work_ms`: the time that it takes for a command; `counter`: what a signed one
+    shows at the start, None: 1, or what its original does.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Card:
     keys: str = "own"
     answers: str = "all"
     work_ms: float = WORK_MS
+    counter: int | None = None
 
     @property
     def is_copy(self) -> bool:
@@ -84,8 +88,8 @@ class Step:
 class Tap(Step):
     """Cards enter the field of one reader, stay `hold_us`, and leave.
 
-    `torn_at`: the card is gone at its N-th frame after activation; `relay_ms`: somebody carries its answers
-    from elsewhere, and each is so much later.
+    `torn_at`: the card is gone at the N-th frame of its proof; `relay_ms`: somebody carries its answers from
+    elsewhere, and each is so much later.
     """
 
     cards: tuple[str, ...]

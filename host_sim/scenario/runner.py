@@ -70,7 +70,7 @@ class Run:
         self._world = World(start_unix, runtime=runtime, charges=charges)
         self._gates: dict[str, Gate] = {}
         self._watches: dict[str, Watch] = {}
-        self._wallet = Wallet(self._world)
+        self._wallet = Wallet(self._world, scenario.cards)
         self._cards: dict[tuple[str, str], Card] = {}
         self._sensors: dict[tuple[str, str], int] = {}
         self._office: SimulatedOffice | None = None

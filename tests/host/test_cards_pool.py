@@ -3,13 +3,18 @@
 The firmware proves them through the simulated MFRC522, as it does at a gate.
 """
 
+import json
+import pathlib
+import re
 from typing import Any
 
 import pytest
 
 from host_sim.bench.rig import Rig
 from host_sim.cards import pool
+from host_sim.cards.classic import KEY_A, KEY_B
 from host_sim.cards.isodep import IsoDepCard
+from host_sim.cards.picc import Card
 
 UID = bytes.fromhex("04112233445566")
 KEYS = {number: bytes((number + 1,)) * 16 for number in range(5)}
@@ -19,7 +24,7 @@ LIMIT_US = BUDGET_MS * 1000 + 40_000  # as proof.prove promises
 FRAMES = 6  # of a proof: RATS, SELECT, two of the authentication, the record, S(DESELECT)
 
 
-def at_reader(card: IsoDepCard) -> Rig:
+def at_reader(card: Card) -> Rig:
     """Return a rig that has read `card`."""
     rig = Rig()
     rig.driver.start()
@@ -28,11 +33,11 @@ def at_reader(card: IsoDepCard) -> Rig:
     return rig
 
 
-def prove(rig: Rig) -> int | str:
+def prove(rig: Rig, secret: bytes = KEYS[1]) -> int | str:
     """Return the tier that the card proved, or what the error says of it: copy or torn."""
     proof, errors = rig.load("cards.proof"), rig.errors
     try:
-        return proof.prove(rig.scanner, rig.driver, UID, KEYS[1], SITE, 0, BUDGET_MS)[0]
+        return proof.prove(rig.scanner, rig.driver, UID, secret, SITE, 0, BUDGET_MS)[0]
     except errors.ProofFailed:
         return "copy"
     except errors.CardError:
@@ -96,3 +101,26 @@ def test_a_card_that_leaves_at_any_frame_is_torn_and_nothing_else(make: Any) -> 
         rig.timeline.run_until(rig.timeline.now + 6_000)
         assert rig.poll() == (UID,)
         assert prove(rig) == 2
+
+
+@pytest.mark.parametrize("make", [pool.type2, pool.classic])
+def test_signed_cards_show_their_record_and_count(make: Any) -> None:
+    card = make(UID, KEYS[2], 41)
+    rig = at_reader(card)
+    for counter in (42, 43):
+        assert prove(rig, KEYS[2]) == 1
+        assert pool.signed_half(KEYS[2], UID, counter % 2 ^ 1, counter) in bytes(card.memory)
+        rig.poll()
+    assert prove(at_reader(make(UID, pool.other_secret(UID))), KEYS[2]) == "copy"
+
+
+def test_the_signed_record_is_that_of_the_page() -> None:
+    text = (pathlib.Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    (found,) = re.findall(r'\{[^{}]*"example": "signed_record"[^{}]*\}', text)
+    example = json.loads(found)
+    secret, uid = bytes.fromhex(example["secret"]), bytes.fromhex(example["uid"])
+    for index, (counter, raw) in enumerate(zip(example["counters"], example["bytes"], strict=True)):
+        made = pool.signed_half(secret, uid, index, counter, example["key_version"])
+        assert made == bytes.fromhex(raw)
+    keys = pool.classic(uid, secret).keys
+    assert keys[KEY_A, 1].hex() == example["classic_a"] and keys[KEY_B, 1].hex() == example["classic_b"]
