@@ -2,8 +2,8 @@
 
 Written from the public description (Garcia et al., "Dismantling MIFARE Classic", ESORICS 2008). The cipher is
 broken: it is here because the reader chip has it, and protects nothing. Both ends of the simulated handshake
-are `Crypto1` objects that go through the same steps. Bits go in the order of transmission, the low one of each
-byte first. Runs on MicroPython too.
+are `Crypto1` objects that go through the same steps. Bits go in the order of transmission, the low one of
+each byte first. Runs on MicroPython too.
 """
 
 _TAPS = 0

@@ -290,7 +290,7 @@ def test_a_card_without_iso_14443_4_is_asked_for_its_signature():
     try:
         reader = Reader(None, sak=0x08)
         assert proved(reader) == (1, 78)
-        assert asked == [(reader, 0x08, UID, KEY, 77)] and reader.number == 0
+        assert asked == [(reader, reader, 0x08, UID, KEY, 77)] and reader.number == 0
         assert proved(reader) is ProofFailed
     finally:
         if kept:

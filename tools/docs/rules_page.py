@@ -137,6 +137,8 @@ NETWORK_MEANINGS = {
     "tls": "how the connection is protected",
     "keepalive_s": "how often a silent connection shows that it lives",
     "sntp": "a time server that is believed though it proves nothing; null = none",
+    "wifi": 'the network to join, `{"ssid": ..., "password_key": ...}` (docs/provisioning.md); null = none',
+    "ethernet": "the board's Ethernet is used; not beside `wifi`",
 }
 
 PLACE_MEANING = 'how the site calls it: a text, or {"id": ..., "en": ...}'
