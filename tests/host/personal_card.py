@@ -56,11 +56,13 @@ class PersonalCard:
     @property
     def keys(self):
         """Keys 0 to 4 with their versions."""
+        assert self.application
         return [astuple(key) for key in self.application.keys]
 
     @property
     def file(self):
         """File 3."""
+        assert self.application
         return self.application.files[3]
 
     def contents(self):

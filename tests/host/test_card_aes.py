@@ -27,7 +27,7 @@ def made(kind="ntag424", version=1, site="JKT", masters=MASTERS):
 def proves(card, version=1, site="JKT", masters=MASTERS):
     """Return what a gate that has the card's secret of `version` finds."""
     card.power_off()
-    secret = cardkeys.secret(masters[version], card.uid, 2)
+    secret = cardkeys.derive(masters[version], card.uid, cardkeys.GATE)
     try:
         return aes.prove(card, secret, site)
     except ProofFailed:
@@ -183,12 +183,14 @@ def test_a_card_of_another_site_is_refused(kind):
 
 def test_a_card_with_a_changed_key_0_is_refused():
     card = PersonalCard()
+    assert card.application
     card.application.keys[0] = Key(bytes(15) + b"\x01")
     refused(card, "key 0 is not the key of the factory: a card of another pool")
 
 
 def test_a_foreign_key_under_a_version_of_ours_is_refused():
     card = PersonalCard()
+    assert card.application
     card.application.keys[3] = Key(bytes(15) + b"\x01", 1)
     with pytest.raises(Refusal, match="does not take our keys"):
         personalise(ReaderOf(card), MASTERS, 2, "JKT", False)

@@ -42,7 +42,8 @@ def personalise(*arguments, code=0):
 
 def proves(card, version=1):
     card.power_off()
-    return aes.prove(card, cardkeys.secret(keys.card_master(Path("keys"), version), card.uid, 2), "JKT")
+    master = keys.card_master(Path("keys"), version)
+    return aes.prove(card, cardkeys.derive(master, card.uid, cardkeys.GATE), "JKT")
 
 
 def test_the_first_card_of_an_office(desk):

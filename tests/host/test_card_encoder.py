@@ -45,7 +45,7 @@ def test_a_card_is_personalised_over_a_board(board, reader, kind):
     assert inspect(reader, MASTERS).state == "personalised"
     board.leave(on_air)
     card.power_off()
-    assert aes.prove(card, cardkeys.secret(MASTERS[1], card.uid, 2), "JKT")
+    assert aes.prove(card, cardkeys.derive(MASTERS[1], card.uid, cardkeys.GATE), "JKT")
 
 
 def test_no_card_and_two_cards(board, reader):

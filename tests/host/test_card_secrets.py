@@ -33,7 +33,7 @@ def credential(number, blocked=False):
 
 
 def secret_of(number):
-    return cardkeys.secret(MASTER, uid_of(number), 2)
+    return cardkeys.derive(MASTER, uid_of(number), cardkeys.GATE)
 
 
 def with_secrets(numbers):
