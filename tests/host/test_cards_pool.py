@@ -72,11 +72,12 @@ def test_a_slow_card_asks_for_more_time_and_gets_it(make: Any) -> None:
     assert card.extensions >= 4 * 5
 
 
-@pytest.mark.parametrize("relay_us", [30_000, 60_000, 100_000, 300_000])
+@pytest.mark.parametrize("relay_us", [40_000, 60_000, 100_000, 300_000])
 def test_a_relay_delays_every_answer_and_is_beyond_the_deadline(relay_us: int) -> None:
+    """The shortest is longer than the card's own frame waiting time: a reader must believe the relay's."""
     rig = at_reader(pool.ntag424(UID, KEYS, SITE, relay_us=relay_us))
     began = rig.timeline.now
-    assert prove(rig) == (2 if relay_us == 30_000 else "torn")
+    assert prove(rig) == (2 if relay_us == 40_000 else "torn")
     assert rig.timeline.now - began <= LIMIT_US
 
 

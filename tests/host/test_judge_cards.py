@@ -234,6 +234,7 @@ def test_python_desfire_decrypts_the_uid():
     card = Desfire(UID, picc_key=NEW_KEY, draw=source.randbytes)
     client = legacy(card, NEW_KEY)
     assert bytes(client.get_real_uid()) == UID
+    assert client.get_key_version(0) == 0  # its MAC goes on from the encrypted answer
 
 
 def test_python_desfire_creates_an_application_and_a_file_and_reads_what_it_wrote():
