@@ -1,9 +1,34 @@
 """A reader of `pinter card` with a card on it, which may be torn away. Lives beside the tests."""
 
-from tools.card.transport import CardInfo, CardLost, TransportError
+from tools.card.transport import CardInfo, CardLost, Transport, TransportError
 
 
-class ReaderOf:
+class Unexpected(Transport):
+    """A transport that nobody should ask for anything; what a test needs is in a subclass."""
+
+    def connect(self) -> CardInfo:
+        raise AssertionError("connect")
+
+    def transmit(self, apdu: bytes) -> bytes:
+        raise AssertionError(f"transmit {apdu.hex()}")
+
+    def raw(self, frame: bytes) -> bytes:
+        raise AssertionError(f"raw {frame.hex()}")
+
+    def read(self, place: int) -> bytes:
+        raise AssertionError(f"read {place}")
+
+    def write(self, place: int, data: bytes) -> None:
+        raise AssertionError(f"write {place}: {data.hex()}")
+
+    def login(self, block: int, is_key_b: bool, key: bytes) -> None:
+        raise AssertionError(f"login {block}")
+
+    def close(self) -> None:
+        raise AssertionError("close")
+
+
+class ReaderOf(Unexpected):
     """A transport straight to `card`, called with APDUs.
 
     `torn_at`: number of the APDU since the last `put_back`, from 0, at which the card leaves; `hears_it`: it

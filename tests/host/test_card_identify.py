@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.host.reader_of import Unexpected
 from tools.card.identify import identify, is_random
 from tools.card.inspect import inspect
 from tools.card.personalise import personalise
@@ -12,7 +13,7 @@ NTAG = "04E10CDA993C80", "8B76052EE42F5567BEB53238B3E3F9950707C0DCC956B5C5EFCFDB
 ULTRALIGHT = "04C1285A373080", "CEA2EB0B3C95D0844A95B824A7553703B3702378033BF0987899DB70151A19E7"
 
 
-class StorageReader:
+class StorageReader(Unexpected):
     """A reader with a card that answers `frames`, and after any other nothing until it is selected anew."""
 
     def __init__(self, uid, sak, frames=None):

@@ -59,6 +59,7 @@ class Connection:
         return list(answer[:-2]), answer[-2], answer[-1]
 
     def answer(self, apdu):
+        assert self.card
         if apdu[:2] == b"\xff\xca":
             return (self.ats if apdu[2] else self.card.uid) + b"\x90\x00"
         if apdu[:2] == b"\xff\xb0":
@@ -212,11 +213,12 @@ def board(*answers, **arguments):
 
 
 def test_what_a_board_answers():
-    transport = board(b"+0401020304040008\r\n", b"+9000\r\n")
+    repl = Repl(b"+0401020304040008\r\n", b"+9000\r\n")
+    transport = encoder.BoardTransport(repl, (ReplError,))
     assert transport.connect() == CardInfo(b"\x01\x02\x03\x04", 4, 8, b"")
     assert transport.transmit(b"\0") == b"\x90\x00"
     transport.close()
-    assert not transport._repl.is_open
+    assert not repl.is_open
 
 
 @pytest.mark.parametrize(
