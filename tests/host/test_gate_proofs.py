@@ -63,6 +63,15 @@ def test_a_copy_that_fails_its_proof_is_refused_and_alarmed_both_ways(copy):
         assert not bench.outputs("relay_in") and not bench.outputs("relay_out")
 
 
+def test_a_copy_right_behind_its_original_is_alarmed():
+    with proof_bench.running() as bench:
+        put(bench, AT, genuine())
+        put(bench, AT + 900_000, genuine(bytes(16)))
+        bench.world.run_until(AT + 2_000_000)
+        assert decisions(bench) == [("grant", "ok", 0), ("deny", "card_not_authentic", 0)]
+        assert alarms(bench) == ["clone"]
+
+
 def test_a_copy_that_has_only_the_number_is_weak_on_the_way_in_and_a_copy_on_the_way_out():
     with proof_bench.running() as bench:
         put(bench, AT, IsoDepCard(UID, lambda apdu: b"\x6a\x82"))

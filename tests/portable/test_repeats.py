@@ -23,6 +23,16 @@ def test_after_a_grant_the_card_is_ignored_whatever_it_would_get():
     assert not r.ignores(key(1), OK, 3000)
 
 
+def test_a_copy_is_not_the_card_that_was_let_in():
+    copy = policy.Decision(False, "card_not_authentic", "clone", False)
+    r = Repeats(2)
+    r.note(key(1), OK, 1000)
+    assert not r.ignores(key(1), copy, 1500)
+    r.note(key(1), copy, 1500)
+    assert r.ignores(key(1), copy, 1600)
+    assert not r.ignores(key(1), OK, 1700)
+
+
 def test_after_a_deny_only_the_same_reason_is_ignored():
     r = Repeats(2)
     r.note(key(1), PASSBACK, 1000)
