@@ -23,8 +23,8 @@ class Repeats:
         """Return whether `decision` (policy.Decision) for `key` is none: no record, no feedback, no opening.
 
         Within `repeat_s` of the card's last decision here: after a grant, unless this one is a copy that has
-        its number; after a deny only if the reason is the same again. `key` is None where no single card stands
-        for the tap. Remembers nothing: see `note`.
+        its number; after a deny only if the reason is the same again. `key` is None where no single card
+        stands for the tap. Remembers nothing: see `note`.
         """
         for seen, allow, reason, at_ms in self._seen:
             if seen == key and now_ms - at_ms < self._repeat_ms:
