@@ -478,7 +478,7 @@ def test_commands_carry_rising_nonces_and_expire(office):
     assert office.books().commands("A", office.now) == []
     for words, text in (
         (("B", "reboot", ""), "there is no gate B: pinter office gate add"),
-        (("A", "dance", ""), "'dance' is no command: mode, open, reboot, identify"),
+        (("A", "dance", ""), "'dance' is no command: mode, open, reboot, identify, acknowledge"),
         (("A", "mode", "party"), "mode is followed by normal, lockdown, out_of_service, free"),
         (("A", "open", ""), "open is followed by in, out"),
         (("A", "reboot", "now"), "reboot is followed by no further word"),

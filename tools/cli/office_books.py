@@ -224,7 +224,10 @@ def _change_line(office: Office, change: bookings.Change) -> str:
 @as_json
 @with_office
 def command(office: Office, name: str, word: str, argument: str, json_too: bool) -> None:
-    """Order something of a gate: `mode MODE`, `open in|out`, `identify`, `reboot`. It holds for an hour."""
+    """Order something of a gate: `mode MODE`, `open in|out`, `identify`, `reboot`, `acknowledge ALARM`.
+
+    It holds for an hour.
+    """
     row = office.desk().command(name, word, argument)
     value = {"gate": name, "command": word, "argument": argument, "nonce": row.nonce, "expires": row.expires}
     say(json_too, value, f"gate {name}: {word} {argument}".rstrip() + f", until {office.clock(row.expires)}")

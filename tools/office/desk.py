@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from firmware import bundles, records
 from firmware.config import ClassRule
 from firmware.crypto import card_key, hmac_sha256
-from firmware.policy import MODES
+from firmware.policy import ALARMS, MODES
 from firmware.presence import INSIDE, OUTSIDE, UNKNOWN, last_reset
 from tools.office import audit, bookings
 from tools.office.db.engine import writing
@@ -56,7 +56,7 @@ DAY_S = 86400
 PARTIES = 0xFFFF
 GATES = 255
 # name: what it may be followed by; firmware/orders.py carries them out
-COMMANDS = {"mode": MODES, "open": ("in", "out"), "reboot": (), "identify": ()}
+COMMANDS = {"mode": MODES, "open": ("in", "out"), "reboot": (), "identify": (), "acknowledge": ALARMS[1:]}
 _DIRECTIONS = {INSIDE: 1, OUTSIDE: 2, UNKNOWN: 0}
 _IDENTITY = re.compile(r"[A-Z0-9]{4,32}", re.ASCII)
 _WORDS = re.compile(r"[ -~]{1,32}")
