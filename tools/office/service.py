@@ -43,6 +43,10 @@ class Service:
         now_s = self._now()
         return [gate for gate, (_, session) in self._sessions.items() if session.online(now_s)]
 
+    def keys(self) -> dict[str, bytes]:
+        """Return the gates' keys by name: a broker's secrets come from them."""
+        return {gate: key for gate, (key, _) in self._sessions.items()}
+
     def received(self, topic: str, frame: bytes) -> None:
         """Take what a gate sent; what is not of a gate of this site is counted and dropped."""
         parts = topic.split("/")

@@ -1,0 +1,143 @@
+"""`pinter office serve`: the office at work for its gates, over a broker of its own or another's.
+
+Owns options, signals and the lines on stderr (JSON objects); `tools.office.serve` does the work.
+"""
+
+import fcntl
+import json
+import re
+import signal
+import time
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tools.cli.office_common import Office, Refusal, with_office
+from tools.office import broker, serve
+from tools.office.service import Service
+
+_NAME = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
+
+
+def _listen(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, int]:
+    host, colon, port = value.rpartition(":")
+    try:
+        if not colon or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError
+        return str(IPv4Address(host)), int(port)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not ADDRESS:PORT, such as 0.0.0.0:8883") from error
+
+
+def _names(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        if not _NAME.fullmatch(name):
+            raise click.BadParameter(f"{name!r} is no name of a computer")
+    return value
+
+
+@click.command("serve")
+@click.option(
+    "--broker",
+    "url",
+    metavar="URL",
+    help="mqtts://[USER@]HOST[:PORT], or mqtt:// on this machine [default: a broker of our own].",
+)
+@click.option(
+    "--ca", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Trusted certificates (PEM)."
+)
+@click.option(
+    "--password-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Password for USER; for this user only.",
+)
+@click.option(
+    "--listen",
+    default="127.0.0.1:8883",
+    show_default=True,
+    callback=_listen,
+    metavar="ADDRESS:PORT",
+    help="Of our own broker.",
+)
+@click.option(
+    "--name", "names", multiple=True, callback=_names, help="What gates call our broker; may be repeated."
+)
+@with_office
+def serve_command(
+    office: Office,
+    url: str | None,
+    ca: Path | None,
+    password_file: Path | None,
+    listen: tuple[str, int],
+    names: tuple[str, ...],
+) -> None:
+    """Hold sessions with all gates: lists and commands go out, events come in. Ends on SIGTERM or Ctrl-C.
+
+    What happens is a JSON object a line on stderr.
+    """
+    context = click.get_current_context()
+    given = {name for name in context.params if _is_given(context, name)}
+    unfit = given & ({"listen", "names"} if url is not None else {"ca", "password_file"})
+    if unfit:
+        option = next(p.opts[0] for p in context.command.params if p.name in unfit)
+        raise click.UsageError(f"{option} says nothing {'with' if url is not None else 'without'} --broker")
+    lock = _locked(office.folder.path / "serve.lock")
+    try:
+        service = Service(office.folder, office.engine, time.time)
+        site, own = office.folder.site, None
+        if url is not None:
+            address = serve.address_of(url, _password(password_file), ca)
+        else:
+            own = broker.OwnBroker(office.folder.path / "tls", site, *listen, names)
+            address = serve.own_address(own)
+        server = serve.Server(service, site, address, own, _log)
+        over: list[int] = []
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda number, frame: over.append(number))
+        server.run(lambda: bool(over))
+        _log("stopped", signal=signal.Signals(over[0]).name)
+    except (serve.UrlError, broker.BrokerError) as error:
+        raise Refusal(str(error)) from error
+    finally:
+        lock.close()
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) not in (None, click.core.ParameterSource.DEFAULT)
+
+
+def _locked(path: Path) -> Any:
+    """Return the open lock of the one service that an office has."""
+    try:
+        file = path.open("w")
+        path.chmod(0o600)
+    except OSError as error:
+        raise Refusal(f"{path}: {error.strerror}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise Refusal(f"{path}: this office is served already") from error
+    return file
+
+
+def _password(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        if path.stat().st_mode & 0o077:
+            raise Refusal(f"{path} can be read by others: chmod 600 {path}")
+        return path.read_text("utf-8").strip()
+    except OSError as error:
+        raise Refusal(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Refusal(f"{path} is not UTF-8") from error
+
+
+def _log(event: str, **fields: Any) -> None:
+    click.echo(json.dumps({"time": round(time.time(), 3), "event": event, **fields}), err=True)
+
+
+COMMANDS = (serve_command,)

@@ -1,0 +1,230 @@
+"""The office on a broker: carries frames between MQTT (package `paho-mqtt`) and `service.Service`.
+
+Owns the connection, its back-off, and what is told to whoever watches. A PUBACK means nothing here: a gate is
+acknowledged by the service, after the commit. One thread does it all, in turns of 50 ms.
+"""
+
+import ipaddress
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from tools.office.broker import OFFICE, BrokerError, OwnBroker
+from tools.office.service import CHANNELS, Service
+
+_TURN_S = 0.05
+_CONNECT_S = 5
+_KEEPALIVE_S = 10
+_FIRST_DELAY_S, _LAST_DELAY_S = 1, 30
+_AGAIN_S = 60  # the same fault is told again after this time
+_QUEUE = 1000  # frames; what does not fit is said again by the session
+
+Log = Callable[..., None]  # log(event, **fields)
+
+
+class UrlError(ValueError):
+    """A broker's URL is unfit; the text is one line for the user."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a broker is and how it is spoken to; `ca`: file of certificates to trust, None = the system's."""
+
+    host: str
+    port: int
+    is_tls: bool
+    user: str | None = None
+    password: str | None = None
+    ca: Path | None = None
+
+
+def address_of(url: str, password: str | None, ca: Path | None) -> Address:
+    """Return what mqtt://HOST[:PORT] or mqtts://[USER@]HOST[:PORT] says. Raises UrlError.
+
+    Without TLS only a broker on this machine is spoken to. A password in the URL is refused: all users of a
+    machine can see it.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise UrlError(f"broker: {error}") from error
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or port == 0:
+        raise UrlError("broker: must be mqtt://HOST:PORT or mqtts://HOST:PORT")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise UrlError("broker: nothing may follow HOST:PORT")
+    if parts.password is not None:
+        raise UrlError("broker: others can see a password in a URL: --password-file FILE")
+    user = None if parts.username is None else unquote(parts.username)
+    if password is not None and user is None:
+        raise UrlError("broker: a password needs a user: mqtts://USER@HOST")
+    is_tls = parts.scheme == "mqtts"
+    if not is_tls and not _is_here(parts.hostname):
+        raise UrlError(f"broker: without TLS only to this machine, not to {parts.hostname}: mqtts://")
+    if ca is not None and not is_tls:
+        raise UrlError("broker: --ca says nothing of mqtt://")
+    return Address(parts.hostname, port or (8883 if is_tls else 1883), is_tls, user, password, ca)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Server:
+    """Serves the gates of `service` over the broker at `address`, or over the office's own, `own`.
+
+    `log(event, **fields)` is told what happens. Raises UrlError for a CA file that is none.
+    """
+
+    def __init__(
+        self, service: Service, site: str, address: Address, own: OwnBroker | None, log: Log
+    ) -> None:
+        self._service = service
+        self._site = site
+        self._address = address
+        self._own = own
+        self._log = log
+        self._received: list[tuple[str, bytes]] = []
+        self._connected = False
+        self._is_open = False  # something is to be had from the socket
+        self._why = ""
+        self._next_try = 0.0
+        self._delay_s = _FIRST_DELAY_S
+        self._online: set[str] = set()
+        self._keys: dict[str, bytes] = {}
+        self._faults: dict[str, float] = {}
+        self._rejected = 0
+        self._client = self._new_client()
+
+    def _new_client(self) -> paho.Client:
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"{self._site}-office")
+        client.connect_timeout = _CONNECT_S
+        client.max_queued_messages_set(_QUEUE)
+        at = self._address
+        if at.user is not None:
+            client.username_pw_set(at.user, at.password)
+        if at.is_tls:
+            try:
+                client.tls_set_context(ssl.create_default_context(cafile=at.ca))
+            except OSError as error:  # SSLError too
+                raise UrlError(f"{at.ca}: {error.strerror or 'no certificates'}") from error
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = lambda client, data, m: self._received.append((m.topic, bytes(m.payload)))
+        return client
+
+    def run(self, is_over: Callable[[], bool]) -> None:
+        """Serve until `is_over()`. Raises BrokerError if the office's own broker does not start at first."""
+        if self._own is not None:
+            self._keys = self._service.keys()
+            self._own.start(self._keys)
+            self._log("broker_started", host=self._own.host, port=self._own.port, gates=sorted(self._keys))
+        try:
+            while not is_over():
+                self._turn(is_over)
+        finally:
+            if self._connected:
+                self._client.disconnect()
+                self._client.loop(_TURN_S)
+            if self._own is not None:
+                self._own.stop()
+
+    def _turn(self, is_over: Callable[[], bool]) -> None:
+        now = time.monotonic()
+        self._tend_own(now)
+        if self._is_open:
+            code = self._client.loop(_TURN_S)
+            if code != paho.MQTT_ERR_SUCCESS and not is_over():  # Ctrl-C ends the broker's process too
+                self._lost(self._why or paho.error_string(code), now)
+        elif now >= self._next_try:
+            self._connect(now)
+        else:
+            time.sleep(_TURN_S)
+        received, self._received = self._received, []
+        for topic, frame in received:
+            self._service.received(topic, frame)
+        # Without a connection too: closing time comes all the same.
+        for topic, frame in self._service.outgoing():
+            if self._connected:
+                self._client.publish(topic, frame, qos=1)
+        self._tell(now)
+
+    # The connection
+
+    def _connect(self, now: float) -> None:
+        self._why = ""
+        try:
+            self._client.connect(self._address.host, self._address.port, _KEEPALIVE_S)
+            self._is_open = True
+        except (OSError, ValueError) as error:
+            self._lost(str(error), now)
+
+    def _lost(self, why: str, now: float) -> None:
+        self._is_open = self._connected = False
+        self._next_try = now + self._delay_s
+        at = self._address
+        self._log("broker_away", host=at.host, port=at.port, why=why, again_in_s=self._delay_s)
+        self._delay_s = min(2 * self._delay_s, _LAST_DELAY_S)
+
+    def _on_connect(self, client: paho.Client, data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        if reason.is_failure:
+            self._why = f"refused: {reason}"
+            return
+        client.subscribe([(f"pinter/1/{self._site}/+/{channel}", 1) for channel in CHANNELS])
+
+    def _on_subscribe(self, client: paho.Client, data: Any, mid: int, reasons: Any, properties: Any) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._why = "refused: the subscription"
+            client.disconnect()
+            return
+        self._connected = True
+        self._delay_s = _FIRST_DELAY_S
+        self._log("connected", host=self._address.host, port=self._address.port, tls=self._address.is_tls)
+
+    def _tend_own(self, now: float) -> None:
+        """Start the office's own broker again when it has ended, or when it has to know other keys."""
+        if self._own is None or now < self._next_try:
+            return
+        keys = self._service.keys()
+        if keys == self._keys and self._own.is_running:
+            return
+        self._log("broker_restarts", why="keys" if keys != self._keys else "it had ended")
+        try:
+            self._own.start(keys)
+            self._keys = keys
+        except BrokerError as error:
+            self._lost(str(error), now)
+
+    # What is told
+
+    def _tell(self, now: float) -> None:
+        online = set(self._service.online())
+        for gate in sorted(online - self._online):
+            self._log("gate_online", gate=gate)
+        for gate in sorted(self._online - online):
+            self._log("gate_offline", gate=gate)
+        self._online = online
+        faults, self._service.faults = self._service.faults, []
+        for text in dict.fromkeys(faults):
+            if now - self._faults.get(text, -_AGAIN_S) >= _AGAIN_S:
+                self._faults[text] = now
+                self._log("fault", why=text)
+        self._faults = {text: at for text, at in self._faults.items() if now - at < _AGAIN_S}
+        if self._service.rejected != self._rejected and now - self._faults.get("", -_AGAIN_S) >= _AGAIN_S:
+            self._rejected, self._faults[""] = self._service.rejected, now
+            self._log("rejected", frames=self._rejected)
+
+
+def own_address(own: OwnBroker) -> Address:
+    """Return how the office's client comes to the office's own broker."""
+    return Address(own.host, own.port, True, OFFICE, own.password, own.ca)
