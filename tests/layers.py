@@ -32,12 +32,14 @@ FOR_HOST = (
     "crypto",
     "cmac",
     "keywrap",
+    "officekeys",
     "errors",
     "cards.ev2",
     "cards.ev2_full",
     "cards.aes",
     "cards.desfire",
     "cards.signed",
+    "cards.classic",
 )
 
 _BASIC = ("micropython", "struct", "collections")
@@ -83,6 +85,8 @@ FIRMWARE = {
     ("crypto",): (("errors",), (*_BASIC, "hashlib")),
     ("cmac",): ((), (*_BASIC, "cryptolib")),
     ("keywrap",): (("errors", "crypto"), _BASIC),
+    ("officekeys",): (("cmac", "keywrap"), _BASIC),
+    ("report",): (("lane",), ("json",)),
     ("drivers.*",): (("errors", "release", "drivers.*"), (*_BASIC, "array", "time", "asyncio")),
     ("cards.*",): (
         ("errors", "crypto", "cmac", "records", "cards.*"),
@@ -94,7 +98,7 @@ FIRMWARE = {
     ),
     ("journal", "journal_open"): ((*_SERVICES, "journal", "journal_open"), _SOFT),
     ("clock", "clock_set"): ((*_SERVICES, "clock_set"), _SOFT),
-    ("sync", "arrival", "commands"): ((*_SERVICES, "arrival", "commands"), _SOFT),
+    ("sync", "arrival", "commands"): ((*_SERVICES, "arrival", "commands", "report"), _SOFT),
     ("health",): ((*_SERVICES, "clock"), _HARD),
     ("link", "dial"): ((*_SERVICES, "sync", "orders", "dial", "interface"), (*_HARD, "_thread")),
     ("interface",): (("errors", "drivers.wifi", "drivers.ethernet"), _HARD),
@@ -106,7 +110,7 @@ FIRMWARE = {
     ("boot",): ((*_STORES, "battery_rtc", "flash", "clock_set", "journal_open", "link", "sntp"), _SOFT),
     ("gate",): ((*_STORES, "proofs"), _SOFT),
     ("orders",): ((*_SERVICES, "commands"), ()),
-    ("app",): ((*_STORES, "gate", "boot", "health", "wiring", "drivers.*", "cards.*"), _HARD),
+    ("app",): ((*_STORES, "gate", "report", "boot", "health", "wiring", "drivers.*", "cards.*"), _HARD),
     ("main",): (("app",), (*_HARD, "board")),
 }
 

@@ -13,6 +13,7 @@ import tools.cli.card as cli
 from firmware.cards import aes
 from tests.host.personal_card import PersonalCard
 from tests.host.reader_of import ReaderOf
+from tests.host.storage_reader import FACTORY_TRAILER, StorageReader, mifare, ntag
 from tools.card.transport import TransportError
 from tools.cli.main import pinter
 from tools.office import cardkeys, keys, pool
@@ -230,3 +231,36 @@ def test_the_page_shows_what_is_printed(desk):
     personalise("--keys", keys_of("keys"))
     desk.card = PersonalCard()
     assert personalise("--keys", "keys") in text
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (ntag, "04112233445566: MIFARE Ultralight, or another Type 2 card without GET_VERSION"),
+        (mifare, "11223344: MIFARE Classic 1K"),
+    ],
+)
+def test_a_card_of_the_tier_signed(desk, monkeypatch, make, words):
+    reader = StorageReader(make())
+    monkeypatch.setattr(cli, "_open_reader", lambda pcsc, port, side: reader)
+    assert run("inspect").splitlines()[-2:] == ["origin   shows no signature", "state    not personalised"]
+    assert personalise().splitlines()[-1] == f"{words}, personalised, tier signed, key version 1"
+    (card,) = pool.read(Path("pool.csv")).values()
+    assert (card.uid, card.tier, card.key_version) == (reader.card.uid, "signed", 1)
+    said = run("inspect").splitlines()[-1]
+    assert said == (
+        "state    personalised, key version 1 (counter 2; whether it is a copy nobody sees by looking at it)"
+    )
+    run("new-key")
+    assert "--rotate changes them" in personalise(code=1)
+    assert "key version 2" in personalise("--rotate")
+    reader.put_back(3)
+    assert "put the card on the reader and try again" in personalise(code=1)
+
+
+def test_a_signed_card_of_another_pool(desk, monkeypatch):
+    reader = StorageReader(mifare(trailer=bytes(6) + FACTORY_TRAILER[6:]))
+    monkeypatch.setattr(cli, "_open_reader", lambda pcsc, port, side: reader)
+    assert "Error: neither our keys nor that of the factory open sector 1" in personalise(code=1)
+    assert "state    belongs to another pool" in run("inspect", code=1)
+    assert not Path("pool.csv").exists()

@@ -2,14 +2,18 @@
 
 import pytest
 
-from firmware.cards import aes
+from firmware.cards import aes, classic
 from host_sim.board import gate_files, running
+from host_sim.cards.type2 import Type2Card
 from host_sim.scenario import stage
+from tests.host import storage_reader
 from tests.host.personal_card import PersonalCard
+from tests.host.test_signed_cards import at_reader, prove
 from tools.card import encoder
 from tools.card.inspect import inspect
 from tools.card.personalise import personalise
-from tools.card.transport import CardLost, TransportError
+from tools.card.refusal import Refusal
+from tools.card.transport import CardLost, Refused, TransportError
 from tools.office import cardkeys
 
 pytestmark = pytest.mark.requires_micropython
@@ -100,3 +104,71 @@ def test_no_key_reaches_the_board(board, reader):
 def test_a_port_that_is_none(tmp_path):
     with pytest.raises(TransportError, match="failed to access"):
         encoder.open_board(str(tmp_path / "nothing"), "in")
+
+
+@pytest.mark.parametrize("make", [storage_reader.ntag, storage_reader.mifare])
+def test_a_card_of_the_tier_signed_is_personalised_over_a_board(board, reader, make):
+    card = board.enter(make())
+    assert inspect(reader, MASTERS).state == "factory"
+    assert personalise(reader, MASTERS, 1, "JKT", False).changed
+    assert not personalise(reader, MASTERS, 1, "JKT", False).changed
+    assert personalise(reader, MASTERS, 2, "JKT", True).changed
+    report = inspect(reader, MASTERS)
+    assert (report.state, report.key_version) == ("personalised", 2)
+    assert inspect(reader, {3: bytes(16)}).state in ("foreign", "unproved")
+    board.leave(card)
+    secret = cardkeys.secret(MASTERS[2], card.uid, 1)
+    assert prove(at_reader(card), card, 4, secret) == 5
+
+
+def test_what_such_a_card_does_not_allow(board, reader):
+    card = board.enter(storage_reader.mifare())
+    assert reader.connect().sak == 0x08
+    with pytest.raises(Refused, match="does not take the key"):
+        reader.login(4, False, bytes(6))
+    reader.connect()
+    reader.login(4, False, storage_reader.FACTORY_TRAILER[:6])
+    before = bytes(card.memory)
+    with pytest.raises(CardLost, match="contradict themselves"):
+        reader.write(storage_reader.TRAILER, bytes(16))
+    assert bytes(card.memory) == before
+    board.leave(card)
+    small = board.enter(storage_reader.ntag(40))
+    reader.connect()
+    with pytest.raises(Refused, match="reading 11"):
+        reader.read(11)
+    with pytest.raises(Refusal, match="no page 11"):
+        personalise(reader, MASTERS, 1, "JKT", False)
+    with pytest.raises(Refused, match="no answer to 60"):
+        reader.raw(b"\x60")
+    board.leave(small)
+    with pytest.raises(CardLost):
+        reader.read(4)
+
+
+def test_the_number_of_a_version_is_asked_for_over_a_board(board, reader):
+    class Ntag(Type2Card):
+        def on_frame(self, data):
+            if data == b"\x60":
+                return bytes.fromhex("0004040201000F03")
+            return super().on_frame(data)
+
+    card = board.enter(Ntag(storage_reader.TYPE2_UID, storage_reader.NTAG213))
+    assert reader.connect().sak == 0
+    assert reader.raw(b"\x60") == bytes.fromhex("0004040201000F03")
+    assert inspect(reader, {}).identity.product == "NTAG213"
+    board.leave(card)
+
+
+def test_of_a_classic_only_its_own_keys_reach_the_board(board, reader):
+    """The chip does the handshake: it needs the keys of the sector, never the secret or the master."""
+    card = board.enter(storage_reader.mifare())
+    told = []
+    execute = reader._repl.exec
+    reader._repl.exec = lambda command: (told.append(command), execute(command))[1]
+    personalise(reader, MASTERS, 1, "JKT", False)
+    board.leave(card)
+    said = "".join(told)
+    secret = cardkeys.secret(MASTERS[1], card.uid, 1)
+    assert classic.key_b(secret).hex() in said
+    assert secret.hex() not in said and MASTERS[1].hex() not in said

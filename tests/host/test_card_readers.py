@@ -5,8 +5,11 @@ import types
 import pytest
 
 from tests.host.personal_card import PersonalCard
+from tests.host.storage_reader import StorageReader, mifare, ntag
+from tests.host.test_signed_cards import at_reader, prove
 from tools.card import encoder
 from tools.card.identify import identify
+from tools.card.inspect import inspect
 from tools.card.personalise import personalise
 from tools.card.transport import (
     CardInfo,
@@ -17,6 +20,7 @@ from tools.card.transport import (
     Unsupported,
     pcsc,
 )
+from tools.office import cardkeys
 
 MASTERS = {1: bytes(range(16))}
 
@@ -108,6 +112,54 @@ def test_a_storage_card_on_a_pcsc_reader(atr, sak):
         transport.read(99)
     with pytest.raises(Unsupported):
         transport.raw(b"\x60")
+
+
+class StorageConnection(Connection):
+    """pyscard's CardConnection with a Type 2 card or a MIFARE Classic: pseudo-APDUs on its memory."""
+
+    def __init__(self, card):
+        self.storage = StorageReader(card)
+        super().__init__(card, self.CLASSIC if self.storage.is_classic else self.STORAGE)
+
+    def connect(self):
+        self.storage.connect()
+
+    def answer(self, apdu):
+        if apdu[:2] in (b"\xff\xca", b"\xff\x82"):
+            return super().answer(apdu)
+        try:
+            data = b""
+            if apdu[:2] == b"\xff\xb0":
+                data = self.storage.read(apdu[3])[: apdu[4]]
+            elif apdu[:2] == b"\xff\xd6":
+                self.storage.write(apdu[3], apdu[5:])
+            else:
+                assert apdu[:7] == b"\xff\x86\x00\x00\x05\x01\x00" and apdu[9] == 0
+                self.storage.login(apdu[7], apdu[8] == 0x61, self.key)
+        except Refused:
+            return b"\x63\x00"
+        return data + b"\x90\x00"
+
+
+@pytest.mark.parametrize("make", [ntag, mifare])
+def test_a_storage_card_is_personalised_over_pcsc(make):
+    card = make()
+    transport = reader(StorageConnection(card))
+    assert inspect(transport, MASTERS).state == "factory"
+    assert personalise(transport, MASTERS, 1, "JKT", False).changed
+    assert not personalise(transport, MASTERS, 1, "JKT", False).changed
+    assert inspect(transport, MASTERS).state == "personalised"
+    assert prove(at_reader(card), card, 2, cardkeys.secret(MASTERS[1], card.uid, 1)) == 3
+
+
+def test_a_pcsc_reader_that_takes_no_key_says_so_and_nothing_is_written():
+    card = mifare()
+    connection = StorageConnection(card)
+    answer, before = connection.answer, bytes(card.memory)
+    connection.answer = lambda apdu: b"\x6a\x81" if apdu[1] == 0x82 else answer(apdu)
+    with pytest.raises(Unsupported, match="the reader takes no key"):
+        personalise(reader(connection), MASTERS, 1, "JKT", False)
+    assert bytes(card.memory) == before
 
 
 def test_a_kind_of_storage_card_that_is_not_known():

@@ -8,7 +8,7 @@ flash.
 
 from typing import Any, Protocol
 
-from tools.card.transport import CardInfo, CardLost, Refused, TransportError, Unsupported
+from tools.card.transport import CardInfo, CardLost, Refused, TransportError
 
 SIDES = ("in", "out")
 
@@ -18,17 +18,22 @@ PROGRAM = """\
 import board, binascii
 from firmware import wiring
 from firmware.cards.isodep import IsoDep
-from firmware.errors import BusError, CardError
+from firmware.errors import BusError, CardError, CardTimeout
 _hardware = wiring.connect(board)
 _chip = _hardware.chips[%(side)d]
 _scanner = _hardware.readers[%(side)d]
-_link = None
+_link = None  # with a card with ISO/IEC 14443-4
+_memory = None  # with any other: a Sector of a MIFARE Classic, else Frames
+_is_classic = False
 _uid = b''
 _chip.start()
 
+class Refused(CardError):
+    pass
+
 def _say(function, *arguments):
     try:
-        print('+' + binascii.hexlify(function(*arguments)).decode())
+        print('+' + binascii.hexlify(function(*arguments) or b'').decode())
     except (BusError, CardError) as e:
         print('!' + type(e).__name__ + ' ' + str(e))
 
@@ -43,10 +48,11 @@ def _connect():
     raise error
 
 def _activate():
-    global _link, _uid
-    if _link:
-        _link.close()
-        _link = None
+    global _link, _memory, _uid, _is_classic
+    for one in (_link, _memory):
+        if one:
+            one.close()
+    _link = _memory = None
     frames = _chip.frames()
     frames.drop_field()
     frames.close()
@@ -69,10 +75,52 @@ def _activate():
     if sak & 0x20:
         _link = IsoDep(_chip.frames(), 60000)
         ats = _link.connect(0)
+    elif sak & 8:
+        from firmware.cards.classic import Sector
+        _memory = Sector(_chip, _uid)
+    else:
+        _memory = _chip.frames()
+    _is_classic = sak & 0x28 == 8
     return bytes((len(_uid),)) + _uid + atqa + bytes((sak,)) + ats
 
 def _apdu(text):
     return _link.transceive(binascii.unhexlify(text))
+
+def _raw(text):
+    frame = binascii.unhexlify(text)
+    _memory.tx[:len(frame)] = frame
+    try:
+        count = _memory.exchange(len(frame), 10000)
+    except CardError:  # a NAK has no CRC
+        count = -1
+    if count < 2:
+        raise Refused('no answer to ' + text)
+    return bytes(_memory.rx[:count])
+
+def _read(place):
+    if _is_classic:
+        return _memory.read(place)
+    from firmware.cards.type2 import read
+    try:
+        return read(_memory, place)
+    except CardTimeout:
+        raise
+    except CardError as e:
+        raise Refused('reading %%d: %%s' %% (place, e))
+
+def _write(place, text):
+    data = binascii.unhexlify(text)
+    if _is_classic:
+        _memory.write(place, data)
+    else:
+        from firmware.cards.type2 import write
+        write(_memory, place, data)
+
+def _login(block, command, text):
+    try:
+        _memory.login(command, block, binascii.unhexlify(text))
+    except CardTimeout as e:
+        raise Refused(e)
 """
 
 
@@ -114,20 +162,20 @@ class BoardTransport:
         return self._ask("_apdu", apdu)
 
     def raw(self, frame: bytes) -> bytes:
-        """Refuse."""
-        raise Unsupported("not with a board")
+        """Send a frame to a Type 2 card."""
+        return self._ask("_raw", frame)
 
     def read(self, place: int) -> bytes:
-        """Refuse."""
-        raise Unsupported("not with a board")
+        """Read by the firmware's own module."""
+        return self._ask("_read", place)
 
     def write(self, place: int, data: bytes) -> None:
-        """Refuse."""
-        raise Unsupported("not with a board")
+        """Write by the firmware's own module, which looks at access bits before it writes a trailer."""
+        self._ask("_write", place, data)
 
     def login(self, block: int, is_key_b: bool, key: bytes) -> None:
-        """Refuse."""
-        raise Unsupported("not with a board")
+        """Give the key to the reader chip, which does the handshake."""
+        self._ask("_login", block, 0x61 if is_key_b else 0x60, key)
 
     def close(self) -> None:
         """Leave the board at its friendly prompt; nothing of us stays after a reset."""

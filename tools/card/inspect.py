@@ -10,13 +10,13 @@ from firmware.errors import CardProtocolError, ProofFailed
 from tools.card.aes_card import AesCard
 from tools.card.identify import CLASSIC, TYPE2, Identity, identify
 from tools.card.refusal import Refusal
-from tools.card.transport import Transport
+from tools.card.signed_card import SignedCard
+from tools.card.transport import Refused, Transport
 
 # code: (what it means to the user, whether the card is of use)
 STATES = {
     "factory": ("not personalised", True),
     "personalised": ("personalised", True),
-    "unread": ("may have a signed record, which this version does not read", True),
     "unproved": ("has keys of somebody", True),
     "torn": ("was torn away while it was personalised: personalise it again", True),
     "foreign": ("belongs to another pool", False),
@@ -53,7 +53,7 @@ def inspect(transport: Transport, masters: Mapping[int, bytes]) -> Report:
     if fault:
         return Report(identity, fault)
     if identity.kind in (TYPE2, CLASSIC):
-        return Report(identity, "unread")
+        return _signed(transport, identity, masters)
     return _aes(transport, identity, masters)
 
 
@@ -92,3 +92,39 @@ def _aes(transport: Transport, identity: Identity, masters: Mapping[int, bytes])
     if version != newest:
         return Report(identity, "torn", f"its record says version {version}, its keys {newest}", newest, site)
     return Report(identity, "personalised", "", newest, site)
+
+
+def _signed(transport: Transport, identity: Identity, masters: Mapping[int, bytes]) -> Report:
+    card = SignedCard(transport, identity, masters)
+    return card.patiently(lambda: _signed_once(card, identity, masters))
+
+
+def _signed_once(card: SignedCard, identity: Identity, masters: Mapping[int, bytes]) -> Report:
+    if not card.open():
+        if masters:
+            return Report(identity, "foreign", "neither our keys nor that of the factory open sector 1")
+        return Report(identity, "unproved", "there is no card master key to open sector 1 with")
+    try:
+        card.check_place()
+        halves = card.halves()
+    except (Refusal, Refused) as error:
+        return Report(identity, "unusable", str(error))
+    valid = [half for half in halves if half.version]
+    begun = [half for half in halves if half.is_begun]
+    if card.is_classic and not card.keys_version:
+        return Report(identity, "torn" if valid else "factory")
+    if not begun and not card.is_classic:
+        return Report(identity, "factory")
+    said = max((half.said for half in begun), default=0)
+    if not valid and said not in masters and not card.is_classic:
+        return Report(identity, "unproved", f"there is no card-{said}.key to ask it with", said)
+    if not valid:
+        text = "its record is not signed by our key, or for another card"
+        return Report(identity, "foreign", text, said or None)
+    newest = max(valid, key=lambda half: half.counter)
+    # A half that is not valid is what a card looks like that was torn away at a gate: no matter.
+    versions = {half.version for half in valid} | ({card.keys_version} if card.is_classic else set())
+    if len(begun) < 2 or len(versions) > 1:
+        return Report(identity, "torn", "", newest.version)
+    text = f"counter {newest.counter}; whether it is a copy nobody sees by looking at it"
+    return Report(identity, "personalised", text, newest.version)

@@ -11,6 +11,7 @@ from tools.card.aes_card import AesCard
 from tools.card.identify import CLASSIC, TYPE2, identify
 from tools.card.inspect import STATES, unfit
 from tools.card.refusal import Refusal
+from tools.card.signed_card import SignedCard
 from tools.card.transport import Transport
 from tools.office import pool
 
@@ -36,7 +37,8 @@ def personalise(
 ) -> Done:
     """Give the card on the reader the keys of version `target` and the record of `site`, and read it back.
 
-    `rotate`: change the keys of a card that has an older version. Raises Refusal for a card that must not be
+    A card of the tier `signed` has no place for a site: its key tells. `rotate`: change the keys of a card
+    that has an older version. Raises Refusal for a card that must not be
     used; TransportError or CardError if it left: call again, whatever was done by then.
     """
     identity = identify(transport, transport.connect())
@@ -44,9 +46,11 @@ def personalise(
     if fault:
         raise Refusal(f"{identity.info.uid.hex().upper()}: {identity.product}: {STATES[fault][0]}")
     assert identity.kind is not None
+    card: AesCard | SignedCard
     if identity.kind in (TYPE2, CLASSIC):
-        raise Refusal(f"{identity.product}: this version makes no cards of the tier `signed`")
-    card = AesCard(transport, identity, masters, site, urandom)
+        card = SignedCard(transport, identity, masters)
+    else:
+        card = AesCard(transport, identity, masters, site, urandom)
     changed = card.personalise(target, rotate)
     card.verify(target)
     return Done(identity.info.uid, identity.product, identity.kind, pool.TIERS[identity.kind], changed)

@@ -66,7 +66,10 @@ class Transport(Protocol):
         ...
 
     def login(self, block: int, is_key_b: bool, key: bytes) -> None:
-        """Open the sector of `block` of a MIFARE Classic with a 6-byte key. Raises Refused."""
+        """Open the sector of `block` of a MIFARE Classic, just connected, with a 6-byte key. Raises Refused.
+
+        A card that has refused a key, or has a sector open, must be connected anew before the next login.
+        """
         ...
 
     def close(self) -> None:
