@@ -233,6 +233,31 @@ def test_what_cannot_be_is_refused_in_a_line(port, options, text):
     assert text in run("serve", *options, code=2)
 
 
+def test_a_broker_of_somebody_else_is_verified_and_found_again(port):
+    run("init", "--site", SITE, "--min-tier", "uid")
+    other = broker.OwnBroker(Path("theirs"), SITE, "127.0.0.1", port, ())
+    broker.OwnBroker(Path("strangers"), SITE, "127.0.0.1", port, ())
+    Path("password").write_text(other.password)
+    Path("password").chmod(0o600)
+    options = ("--broker", f"mqtts://office@localhost:{port}", "--password-file", "password", "--ca")
+    other.start({})
+    try:
+        with serving(*options, "strangers/ca.pem") as served:
+            served.wait("broker_away")
+            assert "CERTIFICATE_VERIFY_FAILED" in served.lines("broker_away")[0]["why"]
+            assert served.stop() == 0 and served.lines("connected") == []
+        Path("serve.log").unlink()
+        with serving(*options, "theirs/ca.pem") as served:
+            served.wait("connected")
+            other.stop()
+            served.wait("broker_away")
+            other.start({})
+            served.wait("connected", 2)
+            assert served.stop() == 0
+    finally:
+        other.stop()
+
+
 def test_addresses():
     assert serve.address_of("mqtt://[::1]", None, None) == serve.Address("::1", 1883, False)
     assert serve.address_of("mqtts://o%40x@b:1", "p", None) == serve.Address("b", 1, True, "o@x", "p")
