@@ -314,3 +314,19 @@ def test_a_reader_that_always_loses_frames_ends():
     reader.read = lambda place: (_ for _ in ()).throw(CardLost("disturbed"))
     with pytest.raises(CardLost, match="disturbed"):
         personalise(reader, MASTERS, 1, "JKT", False)
+
+
+@pytest.mark.parametrize("spoilt", [slice(0, 6), slice(10, 16)], ids=["key A", "key B"])
+def test_a_key_that_the_card_did_not_keep_is_noticed(spoilt):
+    card = mifare()
+    keep = card.on_write
+
+    def spoil(block, data):
+        data = bytearray(data)
+        if block == TRAILER:
+            data[spoilt] = bytes(6)
+        return keep(block, bytes(data))
+
+    card.on_write = spoil
+    with pytest.raises(Refusal, match="read back: the card does not take its new keys"):
+        personalise(StorageReader(card), MASTERS, 1, "JKT", False)
