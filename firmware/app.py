@@ -66,11 +66,11 @@ class App:
         self._link = text
 
     def status(self) -> dict:
-        """Return the gate's report (gate.Gate.status), with a broker also why it is not connected, or ""."""
-        report = self._gate.status()
-        if self._link is not None:
-            report["link"] = self._link
-        return report
+        """Return the gate's report (report.report)."""
+        from .report import report
+
+        release("report")
+        return report(self._gate, self._link)
 
     def let_go(self) -> None:
         """Leave the board to a technician at the keyboard."""

@@ -137,7 +137,7 @@ def _replay(gate):
         elif event.type == "command":
             gate.command_nonce = event.key
         elif event.type == "counter":
-            gate.proofs().replay(event)
+            gate.proofs().note(event.key, event.party)
         replay(gate.presence, event, REASONS[event.reason] if event.reason < len(REASONS) else "")
     gate.clock.raise_floor(newest)  # passages of other gates are older than what stands before them
     gate.presence.settle(gate.clock.now())

@@ -323,14 +323,6 @@ class Gate:
         if self.alarms.pop((kind, direction), None):
             self.record("alarm_end", direction, ALARMS.index(kind))
 
-    def acknowledge(self, kind: str) -> None:
-        """End the alarms of this kind: the office has seen to them. With `clone`, every quarantine ends."""
-        for on in list(self.alarms):
-            if on[0] == kind:
-                self.end_alarm(*on)
-        if kind == "clone" and self._proofs:
-            self._proofs.lift()
-
     def record(self, kind, direction=0, reason=0, cls=0, key=None, party=0, marks=0, unix=0) -> bool:
         """Append to the journal, as of now or of the Unix time `unix`; return whether it could be written."""
         if self.journal is None:
@@ -401,28 +393,3 @@ class Gate:
         if self.change_list(self.list.work, is_quiet):
             return is_quiet or self.list.urgent
         return is_quiet and self.journal.idle()
-
-    def status(self) -> dict:
-        """Return the gate's report, as it can be written in JSON; keys of cards in hex. Reads no flash."""
-        journal, credentials = self.journal, self.list
-        return {
-            "fault": self.fault,
-            "lane": "fault" if self.fault else lane.name(self.lane),
-            "mode": self.lane.mode,
-            "inside": sorted([key.hex() for key in self.presence.inside()]),
-            "occupancy": self.presence.occupancy(),
-            "alarms": sorted({kind for kind, _ in self.alarms}),
-            "trusted": self.clock.trusted,
-            "time": self.clock.now(),
-            "clock": {
-                "source": self.clock.source,
-                "synced": self.clock.synced,
-                "drift_ppm": self.clock.drift_ppm,
-            },
-            "list": {"seq": credentials.seq, "count": credentials.count, "expires": credentials.expires}
-            if credentials
-            else None,
-            "journal": {"seq": journal.seq, "undelivered": journal.undelivered, "lost": journal.lost}
-            if journal
-            else None,
-        }

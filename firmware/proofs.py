@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .counters import Counters
-    from .records import Event
 
 _BUDGET_MS = const(200)  # the whole tap has 250 ms: a relayed card is late
 _QUARANTINED = const(0xFFFF)  # as in counters.py
@@ -49,9 +48,13 @@ class Proofs:
             self._count(key, counter)
         return tier
 
-    def replay(self, event: "Event") -> None:
-        """Take a `counter` record from the journal at boot."""
-        self._note(event.key, event.party)
+    def note(self, key: bytes, counter: int) -> None:
+        """Remember the counter of the card `key`: now, or at boot from a `counter` record of the journal."""
+        if self._counters is None:
+            from .counters import Counters
+
+            self._counters = Counters()
+        self._counters.note(key, counter)
 
     def lift(self) -> None:
         """End every quarantine: the office has seen to the copies."""
@@ -59,12 +62,5 @@ class Proofs:
             self._counters.lift()
 
     def _count(self, key, counter):
-        self._note(key, counter)
+        self.note(key, counter)
         self._record("counter", 0, 0, 0, key, counter)
-
-    def _note(self, key, counter):
-        if self._counters is None:
-            from .counters import Counters
-
-            self._counters = Counters()
-        self._counters.note(key, counter)

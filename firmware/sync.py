@@ -6,7 +6,6 @@ opens no connection and keeps no copy of list or journal: it works on the gate t
 stranger.
 """
 
-import json
 import struct
 
 from micropython import const
@@ -105,10 +104,10 @@ class Session:
 
         `online` is true: the last will, which the broker publishes for a gate that is gone, says false.
         """
-        report = {name: status[name] for name in status if name != "inside"}
-        report["online"] = True
-        report["rejected_frames"] = self.rejected
-        return json.dumps(report).encode()
+        from .report import for_broker
+
+        release("report")
+        return for_broker(status, self.rejected)
 
     # Out
 

@@ -92,13 +92,14 @@ class Sector:
         self._chip = chip
         self._uid = uid
         self._frames = chip.frames()
+        self._crypto1 = chip.crypto1()
 
     def login(self, command: int, block: int, key: bytes) -> None:
         """Open the sector of `block` with `key` (6 bytes); `command`: KEY_A or KEY_B.
 
         Raises CardTimeout if the card does not go along (it must be selected anew then), and BusError.
         """
-        self._chip.login(command, block, key, self._uid)
+        self._crypto1.login(self._chip, command, block, key, self._uid)
 
     def read(self, block: int) -> bytes:
         """Return the 16 bytes of `block`. Raises CardError and BusError."""
@@ -130,7 +131,7 @@ class Sector:
     def close(self) -> None:
         """Give the reader back, with plain frames."""
         self._frames.close()
-        self._chip.logout()
+        self._crypto1.logout(self._chip)
 
     def _confirmed(self, data):
         if self._send(data, 0) != 1 or self._frames.rx[0] & 15 != _ACK:
@@ -179,4 +180,4 @@ class Memory(Sector):
         """Halt the card, encrypted as it hears it, and give the reader back."""
         self._frames.close()
         self._scanner.halt()
-        self._chip.logout()
+        self._crypto1.logout(self._chip)

@@ -181,17 +181,11 @@ class MFRC522:
 
         return Frames(self)
 
-    def login(self, command: int, block: int, key: bytes, uid: bytes) -> None:
-        """Open a sector of a MIFARE Classic: see mfrc522_crypto1.login."""
-        from .mfrc522_crypto1 import login
+    def crypto1(self):
+        """Return the module mfrc522_crypto1: `login` and `logout` for this chip, for MIFARE Classic."""
+        from . import mfrc522_crypto1
 
-        login(self, command, block, key, uid)
-
-    def logout(self) -> None:
-        """End what `login` began."""
-        from .mfrc522_crypto1 import logout
-
-        logout(self)
+        return mfrc522_crypto1
 
     def exchange(self, count: int, expect: int, framing: int = 0, crc: int = 0, then: int = 0) -> int:
         """Send `count` bytes of `tx`; return the number of bytes that came back in `rx`, -1 for silence.
@@ -276,6 +270,8 @@ class MFRC522:
         answer = self._answer
         while not answer[_IRQ] & _IRQ_DONE:
             if ticks_diff(ticks_us(), start) > limit_us:
+                if answer[_LEVEL]:  # the timer is right to stand: somebody goes on talking
+                    raise self._error(CardTimeout, "bad reply")
                 # Once can be a hiccup between StartSend and the clearing of the flags, or a clone that sent
                 # nothing because it wants a command for each frame: from now on it gets one.
                 kind = BusError if self._is_stuck else CardTimeout
@@ -300,13 +296,15 @@ class MFRC522:
                 raise self._error(CardCollision, "collision out of reach")
             self.collision = position & 0x1F or 32
             return
-        kind = BusError  # WrErr, TempErr
+        kind = BusError  # TempErr
         if error & 0x04:
             kind = CardCRCError
         elif error & 0x02:
             kind = CardParityError
-        elif error & 0x11:
-            kind = CardProtocolError  # or more than the FIFO holds: BufferOvfl
+        elif error & 0x91:
+            # Or more than the FIFO holds (BufferOvfl), or while we wrote our next frame (WrErr).
+            kind = CardProtocolError
+        self._dirty = True
         raise self._error(kind, "bad reply")
 
     def _sleep(self, start, until_us):

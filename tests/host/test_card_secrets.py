@@ -8,9 +8,9 @@ import pytest
 
 from firmware import keywrap, records
 from firmware.allowlist import Allowlist
-from firmware.cmac import diversify
 from firmware.crypto import card_key
 from firmware.errors import StoreError
+from firmware.officekeys import diversify
 from host_sim.chips.nor_flash import SECTOR, NorFlash, Partition
 from tools.office import bundle, cardkeys
 from tools.office.memory import CHANGES_PER_SEQ, MemoryOffice

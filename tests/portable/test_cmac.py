@@ -8,7 +8,8 @@ from binascii import unhexlify
 
 from cryptolib import aes
 
-from firmware.cmac import cmac, diversify
+from firmware.cmac import cmac
+from firmware.officekeys import diversify
 
 KEY = unhexlify("2b7e151628aed2a6abf7158809cf4f3c")
 TEXT = unhexlify(

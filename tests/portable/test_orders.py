@@ -81,7 +81,7 @@ class FakeGate:
     def alarm_once(self, kind):
         self.done.append(("alarm_once", kind))
 
-    def end_alarm(self, kind):
+    def end_alarm(self, kind, direction=0):
         self.done.append(("end_alarm", kind))
 
     def show(self, pattern):
@@ -90,8 +90,8 @@ class FakeGate:
     def reset(self):
         self.done.append(("reset",))
 
-    def acknowledge(self, kind):
-        self.done.append(("acknowledge", kind))
+    def lift(self):
+        self.done.append(("lift",))
 
     def list_applied(self):
         self.done.append(("list_applied",))
@@ -130,9 +130,14 @@ def test_identify_shows_and_reboot_resets_after_it_was_journalled():
 
 
 def test_acknowledge_ends_an_alarm_after_it_was_journalled():
-    gate, made = make()
-    assert made.command(NONCE, "acknowledge", "clone")
-    assert gate.done == [("record", "command", 0, 4, 0, NONCE, 0, 0), ("acknowledge", "clone")]
+    told = ("record", "command", 0, 4, 0, NONCE, 0, 0)
+    for kind, ended in (("clone", ["clone", "clone", "lift"]), ("tamper", ["tamper"]), ("fault", [])):
+        gate, made = make()
+        gate._proofs = gate
+        gate.alarms = {("clone", 1): True, ("clone", 2): True, ("tamper", 0): True}
+        assert made.command(NONCE, "acknowledge", kind)
+        assert gate.done[0] == told
+        assert sorted([done[-1] if done[0] == "lift" else done[1] for done in gate.done[1:]]) == ended
 
 
 def test_an_unknown_command_changes_nothing():

@@ -8,8 +8,8 @@ A master key never leaves the office: a gate gets one secret per card, closed fo
 from collections.abc import Mapping
 
 from firmware import keywrap
-from firmware.cmac import diversify
 from firmware.crypto import card_key
+from firmware.officekeys import diversify, wrap
 
 MASTER_BYTES = 16
 
@@ -50,4 +50,4 @@ def entry(gate_key: bytes, site_key: bytes, uid: bytes, secret: bytes) -> bytes:
 def entries(gate_key: bytes, secrets: Mapping[bytes, bytes]) -> list[bytes]:
     """Return the card-key entries for the gate with `gate_key` of `secrets` (16 bytes by card key)."""
     wk = keywrap.wrapping_key(gate_key)
-    return [key + keywrap.wrap(wk, key, secret) for key, secret in secrets.items()]
+    return [key + wrap(wk, key, secret) for key, secret in secrets.items()]

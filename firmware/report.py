@@ -1,0 +1,49 @@
+"""The gate's report: what it is doing, for a technician at the keyboard and for the broker.
+
+Owns its names and what is in it; reads no flash and changes nothing. Loaded for one report
+(app.App.status, sync.Session.status_json).
+"""
+
+import json
+
+from . import lane
+
+
+def report(gate, link) -> dict:
+    """Return the report on `gate` (gate.Gate), as it can be written in JSON; keys of cards in hex.
+
+    `link`: why the gate is not connected, "" if it is; None without a broker in the config.
+    """
+    journal, credentials = gate.journal, gate.list
+    found = {
+        "fault": gate.fault,
+        "lane": "fault" if gate.fault else lane.name(gate.lane),
+        "mode": gate.lane.mode,
+        "inside": sorted([key.hex() for key in gate.presence.inside()]),
+        "occupancy": gate.presence.occupancy(),
+        "alarms": sorted({kind for kind, _ in gate.alarms}),
+        "trusted": gate.clock.trusted,
+        "time": gate.clock.now(),
+        "clock": {
+            "source": gate.clock.source,
+            "synced": gate.clock.synced,
+            "drift_ppm": gate.clock.drift_ppm,
+        },
+        "list": {"seq": credentials.seq, "count": credentials.count, "expires": credentials.expires}
+        if credentials
+        else None,
+        "journal": {"seq": journal.seq, "undelivered": journal.undelivered, "lost": journal.lost}
+        if journal
+        else None,
+    }
+    if link is not None:
+        found["link"] = link
+    return found
+
+
+def for_broker(status: dict, rejected: int) -> bytes:
+    """Return the report `status` for everybody on the broker (sync.Session.status_json)."""
+    found = {name: status[name] for name in status if name != "inside"}
+    found["online"] = True
+    found["rejected_frames"] = rejected
+    return json.dumps(found).encode()
