@@ -527,3 +527,57 @@ def test_an_error_of_the_air_names_the_registers():
     rig.poll()
     for register in ("ComIrqReg", "ErrorReg", "FIFOLevelReg", "CollReg"):
         assert register + "=" in str(rig.scanner.error)
+
+
+class Chatterbox(Card):
+    """A card that answers all but short frames with 70 bytes, for longer than an activation waits."""
+
+    def receive(self, bits):
+        """Answer at length."""
+        answer = super().receive(bits)
+        if answer is not None and len(bits) > 7:
+            return answer._replace(bits=air.frame(bytes(70)))
+        return answer
+
+
+def test_a_card_that_talks_on_is_no_fault_of_the_chip():
+    rig = Rig()
+    rig.driver.start()
+    rig.field.enter(Chatterbox(bytes.fromhex("01020304")))
+    for _ in range(20):
+        rig.poll()
+    assert rig.scanner.uids == [] and rig.scanner.errors > 2
+    rig.field.leave(rig.field.cards[0])
+    rig.field.enter(Card(bytes.fromhex("01020305")))
+    while not rig.scanner.uids:
+        rig.poll()
+
+
+class LateTalker(Card):
+    """A card that answers all but short frames `late_us` too late: while the next frame is being written."""
+
+    late_us = 0
+
+    def receive(self, bits):
+        """Answer late."""
+        answer = super().receive(bits)
+        return answer._replace(delay_us=self.late_us) if answer is not None and len(bits) > 7 else answer
+
+
+def test_a_card_that_talks_while_we_write_is_no_fault_of_the_chip():
+    seen = set()
+    for late_us in range(100, 3_000, 20):
+        rig = Rig()
+        rig.driver.start()
+        card = LateTalker(bytes.fromhex("01020304"))
+        card.late_us = late_us
+        rig.field.enter(card)
+        for _ in range(4):
+            rig.poll()
+            seen.add(rig.driver.read(6) & 0x80)
+        rig.field.leave(card)
+        rig.field.enter(Card(bytes.fromhex("01020305")))
+        for _ in range(6):
+            rig.poll()
+        assert rig.scanner.uids == [bytes.fromhex("01020305")], late_us
+    assert 0x80 in seen, "WrErr never came: the test would prove nothing"
