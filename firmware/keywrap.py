@@ -23,7 +23,7 @@ def unwrap(wk: bytes, entry: "bytes | bytearray | memoryview") -> bytes:
         secret = masked(wk, card_key, siv, bytes(entry[16:]))
         if equal(siv_of(wk, card_key, secret), siv):
             return secret
-    raise StoreError("card key: damaged or of another gate")
+    raise StoreError("card key: not of this gate")
 
 
 def siv_of(wk, card_key, secret):

@@ -24,7 +24,7 @@ class Budget(NamedTuple):
 
 RESIDENT_LIMIT = 33_500  # of all resident modules together, card tier `uid`, without a network
 AES_LIMIT = 41_200  # the same where cards prove themselves
-WHOLE_LIMIT = 50_200  # of whatever may be resident: with a network, and cards prove themselves
+WHOLE_LIMIT = 50_000  # of whatever may be resident: with a network, and cards prove themselves
 
 BUDGETS = (
     Budget(400, True, ("__init__", "drivers/__init__", "cards/__init__")),

@@ -167,7 +167,7 @@ class Scanner:
             sak = chip.rx[0]
             if not sak & _UID_INCOMPLETE:
                 if tagged and not done:
-                    raise CardProtocolError("cascade tag in a UID of 4 bytes")
+                    raise CardProtocolError("cascade tag in 4 bytes")
                 self._uid[done : done + 4] = tx[2:6]
                 self._length = done + 4
                 return sak
@@ -175,7 +175,7 @@ class Scanner:
                 raise CardProtocolError("SAK=0x%02x without a cascade tag" % sak)
             self._uid[done : done + 3] = tx[3:6]
             done += 3
-        raise CardProtocolError("more than three cascade levels")
+        raise CardProtocolError("four cascade levels")
 
     def _anticollision(self):
         """Fill tx[2:7] with the UID part and BCC of one of the cards that are READY at level tx[0]."""
@@ -196,12 +196,12 @@ class Scanner:
             tx[2 + whole] = tx[2 + whole] & (0xFF << bits) & 0xFF | kept
             if not chip.collision:
                 if got != want or tx[2] ^ tx[3] ^ tx[4] ^ tx[5] ^ tx[6]:
-                    raise CardProtocolError("wrong BCC, or %d bytes instead of %d" % (got, want))
+                    raise CardProtocolError("wrong BCC, or %d of %d bytes" % (got, want))
                 return
             # CollPos counts from the first bit of the received byte, RxAlign included.
             at = 8 * whole + chip.collision
             if at <= known or at > 32:
-                raise CardCollision("collision at bit %d of the UID part after %d known bits" % (at, known))
+                raise CardCollision("collision at bit %d after %d" % (at, known))
             # Of the colliding bit take 1: the cards with 0 wait for the next REQA.
             bit = 1 << (at - 1 & 7)
             place = 2 + (at - 1 >> 3)

@@ -135,7 +135,7 @@ class IsoDep:
         if guard and guard != _RFU:
             guard_us = _FWT_UNIT_US << guard
             if guard_us > self._left_us():
-                raise CardTimeout("the card wants a pause of %d us" % guard_us)
+                raise CardTimeout("a pause of %d us" % guard_us)
             sleep_us(guard_us)
         return rates
 
@@ -192,7 +192,7 @@ class IsoDep:
     def _left_us(self):
         left_ms = ticks_diff(self._until, ticks_ms())
         if left_ms <= 0:
-            raise CardTimeout("the card took more than %d ms" % self._budget_ms)
+            raise CardTimeout("more than %d ms" % self._budget_ms)
         return 1000 * left_ms
 
     def _ask(self, count):
@@ -242,7 +242,7 @@ class IsoDep:
                     raise CardProtocolError("block 0x%02x, %d bytes, answers 0x%02x" % (pcb, got, tx[0]))
                 tx[0] = first  # rule 6: the card has not got our block
                 count = whole
-                error = CardProtocolError("the card refuses block 0x%02x" % first)
+                error = CardProtocolError("block 0x%02x refused" % first)
             except CardError as e:
                 error = e
                 tx[0] = repair | self._block

@@ -144,8 +144,8 @@ class MFRC522:
     def _error(self, kind, text):
         answer = self._answer
         return kind(
-            "%s: ComIrqReg=0x%02x ErrorReg=0x%02x FIFOLevelReg=%d CollReg=0x%02x VersionReg=0x%02x"
-            " TxControlReg=0x%02x" % ((text,) + tuple(answer[_IRQ:_ECHO]))
+            "%s: ComIrq %02x Error %02x FIFOLevel %d Coll %02x Version %02x"
+            " TxControl %02x" % ((text,) + tuple(answer[_IRQ:_ECHO]))
         )
 
     def _alive(self):
@@ -153,7 +153,7 @@ class MFRC522:
         if version == 0x00 or version == 0xFF:
             raise self._error(BusError, "no reader chip: check SPI wiring, chip select and reset pin")
         if self._answer[_TX_ON] & _ANTENNA != _ANTENNA:
-            raise self._error(BusError, "the reader chip lost its settings")
+            raise self._error(BusError, "the chip lost its settings")
 
     def start(self) -> int:
         """Reset the chip by its RST pin, check and configure it, switch the field on; return VersionReg.
@@ -173,7 +173,7 @@ class MFRC522:
         self._status(0)
         self._alive()
         if self._answer[_ECHO] & 0x3F != echo:
-            raise self._error(BusError, "the reader chip takes no writes")
+            raise self._error(BusError, "the chip takes no writes")
 
     def frames(self) -> "Frames":
         """Return whole frames for a selected card, a new mfrc522_frames.Frames: close it when done."""
@@ -277,7 +277,7 @@ class MFRC522:
                 kind = BusError if self._is_stuck else CardTimeout
                 self._is_stuck = was_dirty
                 self._is_careful |= not was_dirty
-                raise self._error(kind, "the reader chip's timer does not run")
+                raise self._error(kind, "the timer does not run")
             if self._irq is None or not self._irq():
                 self._status(0)
                 self._alive()

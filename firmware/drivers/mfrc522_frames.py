@@ -113,7 +113,7 @@ class Frames:
                 if answer[_IRQ] & _IRQ_DONE:
                     break
             if ticks_diff(ticks_us(), start) > limit_us:
-                raise chip._error(CardTimeout, "the reader chip's timer does not run")
+                raise chip._error(CardTimeout, "the timer does not run")
             sleep_us(_LOOK_US)
         chip._ended_us = ticks_us()
         if not answer[_IRQ] & _IRQ_RX_ERR:

@@ -45,7 +45,7 @@ class Relay:
         it is dropped.
         """
         if not _PULSE_MIN_MS <= pulse_ms <= _PULSE_MAX_MS:
-            raise ValueError("relay pulse of %d ms: must be 100 to 5000" % pulse_ms)
+            raise ValueError("relay pulse of %d ms: 100 to 5000" % pulse_ms)
         if not self.held:
             self._wanted_ms = pulse_ms
             self.poll()

@@ -37,7 +37,7 @@ def test_start_switches_the_field_on_and_tells_the_version(version):
 def test_a_bus_without_a_chip_is_a_wiring_fault(level):
     rig = Rig()
     rig.spoil = lambda number, miso: bytes([level]) * len(miso)
-    with pytest.raises(rig.errors.BusError, match="wiring.*VersionReg=0x%02x" % level):
+    with pytest.raises(rig.errors.BusError, match="wiring.*Version %02x" % level):
         rig.driver.start()
     assert rig.timeline.now < 30_000
 
@@ -525,8 +525,8 @@ def test_an_error_of_the_air_names_the_registers():
     rig = started()
     rig.field.enter(Broken(b"\x01\x02\x03\x04", replace_sak(b"\0" * 27)))
     rig.poll()
-    for register in ("ComIrqReg", "ErrorReg", "FIFOLevelReg", "CollReg"):
-        assert register + "=" in str(rig.scanner.error)
+    for register in ("ComIrq ", "Error ", "FIFOLevel ", "Coll "):
+        assert register in str(rig.scanner.error)
 
 
 class Chatterbox(Card):

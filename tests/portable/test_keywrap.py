@@ -15,7 +15,7 @@ def refused(wk, entry):
     try:
         keywrap.unwrap(wk, entry)
     except StoreError as e:
-        return str(e) == "card key: damaged or of another gate"
+        return str(e) == "card key: not of this gate"
     return False
 
 
