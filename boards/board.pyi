@@ -1,4 +1,4 @@
-# Made by `python -m tools.board.definition`: what every board.py has.
+# Made by `python -m tools.board`: what every board.py has.
 
 NAME: str
 SPI_ID: int

@@ -1,85 +1,29 @@
-"""Board definitions: reads boards/<board>/board.toml, refuses what would not work, and renders what follows.
+"""Board definitions: reads boards/<board>/board.toml, and refuses what would not work.
 
-Owns the rules of the ESP32's pins and of the flash layout. Never talks to a board. What is rendered:
-`board.py` (constants for the firmware), partitions.csv, and the tables of the board's README.
-Sources: "DS" = Espressif ESP32 Series Datasheet; "HDG" = Espressif ESP32 Hardware Design Guidelines;
-partition tables: ESP-IDF Programming Guide, "Partition Tables".
+Owns the form of a board.toml and the constants that the firmware gets from it (board.py). Never talks to a
+board. chips.py knows the processors, uses.py what a gate needs, checks.py the rules of pins; readme.py and
+wiring.py make what people read.
+Partition tables: ESP-IDF Programming Guide, "Partition Tables".
 """
 
 import dataclasses
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tools.board.checks import ethernet_use, pin_fault, pin_notes, placing
+from tools.board.chips import CHIPS, Chip
+from tools.board.uses import ETHERNET, LEAST, OPTIONAL, PARTITIONS, USES
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 BOARDS = ROOT / "boards"
+COMMAND = "python -m tools.board"
 
 SECTOR = 0x1000
 APP_ALIGNMENT = 0x10000  # ESP-IDF: the flash cache maps 64 kB pages
 FIRST_OFFSET = 0x9000  # ESP-IDF: after the bootloader and the partition table at 0x8000
-JOURNAL_SECTORS_MIN = 4  # the one being written, two erased ahead, one to keep
-
-GPIOS = frozenset((*range(20), 21, 22, 23, 25, 26, 27, *range(32, 40)))  # DS "Pin Definitions"
-INPUT_ONLY = frozenset(range(34, 40))  # DS "IO Pins": no output driver, no pull resistors
-FLASH_PINS = frozenset(range(6, 12))  # DS: connected to the module's flash
-CONSOLE_PINS = frozenset((1, 3))  # UART0: the REPL, and with it every repair
-PSRAM_PINS = frozenset((16, 17))  # DS, modules with PSRAM
-STRAPPING = {  # DS "Strapping Pins": read at reset
-    0: "low at reset starts the boot loader",
-    2: "must be low or open to enter the boot loader",
-    5: "selects SDIO timing, harmless otherwise",
-    12: "high at reset sets the flash to 1.8 V and the board does not start",
-    15: "low at reset silences the boot messages",
-}
-MOVES_AT_BOOT = frozenset((0, 1, 2, 3, 5, 12, 14, 15))  # HDG: strapping, console, or driven while booting
-
-# constant -> (direction, internal pull-up used, meaning for people). Optional pins may be absent: None then.
-PINS = {
-    "SPI_SCK": ("out", False, "SPI clock"),
-    "SPI_MOSI": ("out", False, "SPI data to the readers"),
-    "SPI_MISO": ("in", False, "SPI data from the readers"),
-    "READER_IN_CS": ("out", False, "entry reader, select"),
-    "READER_IN_RST": ("out", False, "entry reader, reset"),
-    "READER_IN_IRQ": ("in", False, "entry reader, interrupt"),
-    "READER_OUT_CS": ("out", False, "exit reader, select"),
-    "READER_OUT_RST": ("out", False, "exit reader, reset"),
-    "READER_OUT_IRQ": ("in", False, "exit reader, interrupt"),
-    "RELAY_IN": ("relay", False, "relay, entry"),
-    "RELAY_OUT": ("relay", False, "relay, exit"),
-    "SENSOR_IN": ("in", False, "passage sensor, entry"),
-    "SENSOR_OUT": ("in", False, "passage sensor, exit"),
-    "FIRE": ("in", False, "fire contact"),
-    "TAMPER": ("in", False, "cabinet contact"),
-    "GUARD_IN": ("in", True, "guard's button, entry"),
-    "GUARD_OUT": ("in", True, "guard's button, exit"),
-    "LAMP_GREEN": ("out", False, "green lamp"),
-    "LAMP_RED": ("out", False, "red lamp"),
-    "BUZZER": ("out", False, "buzzer"),
-    "I2C_SDA": ("out", False, "I2C data"),
-    "I2C_SCL": ("out", False, "I2C clock"),
-}
-OPTIONAL = frozenset(("READER_IN_IRQ", "READER_OUT_IRQ"))
-
-# name -> (type, subtype); every board has these, in this order, and may have no others.
-PARTITIONS = {
-    "nvs": ("data", "nvs"),
-    "phy_init": ("data", "phy"),
-    "factory": ("app", "factory"),
-    "vfs": ("data", "fat"),
-    "list": ("data", "undefined"),
-    "journal": ("data", "undefined"),
-}
-
-
-# Ethernet chips that the firmware can drive: which pins they need, which they may have, and which pins of the
-# processor they take without being asked. MicroPython's quick reference for the ESP32, "Networking".
-ETHERNET = {
-    # RMII: six pins are fixed in the ESP32 (DS "Ethernet MAC"), the clock leaves by 16 or 17 (HDG).
-    "lan8720": (("mdc", "mdio", "ref_clk"), ("power",), (19, 21, 22, 25, 26, 27)),
-    # A bus of its own: the chip's driver works between two frames for a reader.
-    "w5500": (("sck", "mosi", "miso", "cs", "int"), (), ()),
-}
+# Below 1 kΩ an output is loaded for nothing; above 22 kΩ the chip's own pull-up of 45 kΩ (DS) would tell.
+PULLS_OHM = range(1_000, 22_001)
 
 
 class BoardError(Exception):
@@ -88,11 +32,19 @@ class BoardError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Pin:
-    """One wire of the board: the constant in board.py, the GPIO number, what it is wired to."""
+    """One wire of the board: the constant in board.py, and its GPIO."""
 
     name: str
     gpio: int
-    wire: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """A row of the board's pins as it lies on the table, from the top: GPIOs, and names of what is none."""
+
+    name: str
+    side: str
+    pins: tuple[int | str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,21 +59,52 @@ class Partition:
 
 
 @dataclasses.dataclass(frozen=True)
+class Levels:
+    """Levels and resistors of the wires; both resistors in ohms."""
+
+    sensor_active: int
+    pull_down: int
+    pull_up: int
+
+    def words(self, text: str) -> str:
+        """Return `text` of uses.py with the values of this board."""
+        up, down = "%s to 3V3" % kilo(self.pull_up), "%s to GND" % kilo(self.pull_down)
+        sensor = "closes to 3V3, " + down if self.sensor_active else "closes to GND, " + up
+        return text.format(pull_up=kilo(self.pull_up), pull_down=kilo(self.pull_down), sensor=sensor)
+
+
+def kilo(ohm: int) -> str:
+    """Return a resistance for people, in kilo-ohms."""
+    return "%g kΩ" % (ohm / 1000)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ethernet:
+    """An Ethernet chip, on the board or a module; `wires`: its GPIOs; `settings`: for `network.LAN`."""
+
+    chip: str
+    is_onboard: bool
+    wires: dict[str, int]
+    settings: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
 class Definition:
     """A board that was checked. `warnings`: what works but deserves a look, one sentence each."""
 
     name: str
     title: str
-    chip: str
+    chip: Chip
     flash_mb: int
-    psram: bool
+    psram: str
     spi_id: int
     spi_baud: int
-    sensor_active: int
+    levels: Levels
     pins: tuple[Pin, ...]
+    headers: tuple[Header, ...]
     partitions: tuple[Partition, ...]
     warnings: tuple[str, ...]
-    ethernet: tuple[str, dict[str, Any]] | None = None  # chip, and what `network.LAN` wants to know
+    ethernet: Ethernet | None = None
 
     @property
     def flash_size(self) -> int:
@@ -204,22 +187,21 @@ def parse(text: str, file: str) -> Definition:
     if not name.isidentifier():
         root.fail("name", "must be a name of letters, digits and _, not %r" % name)
     title = root.take("title", str)
-    chip = root.take("chip", str, ("esp32",))
-    flash_mb = root.take("flash_mb", int, (4, 8, 16))
-    psram = root.take("psram", bool)
+    chip = CHIPS[root.take("chip", str, tuple(CHIPS))]
+    flash_mb = root.take("flash_mb", int, tuple(LEAST))
+    psram = root.take("psram", str, tuple(chip.psram))
     spi = root.table("spi")
     spi_id = spi.take("id", int, (1, 2))
     spi_baud = spi.take("baud", int)
     if not 100_000 <= spi_baud <= 10_000_000:  # MFRC522 datasheet 8.1.2: at most 10 Mbit/s
         spi.fail("baud", "must be from 100000 to 10000000, not %d" % spi_baud)
     spi.done()
-    levels = root.table("levels")
-    # A relay input that is active low would close while the chip starts and its pins float.
-    levels.take("relay_active", int, (1,))
-    sensor_active = levels.take("sensor_active", int, (0, 1))
-    levels.done()
-    pins, warnings = _pins(root.table("pins"), psram)
-    ethernet = _ethernet(root.table("ethernet"), pins, psram, spi_id) if root.has("ethernet") else None
+    board = _Board(chip, psram, _headers(root), _onboard(root))
+    levels = _levels(root.table("levels"))
+    pins = _pins(root.table("pins"), board) if root.has("pins") else ()
+    ethernet = _ethernet(root.table("ethernet"), board, spi_id) if root.has("ethernet") else None
+    if not pins:
+        root.fail("pins", _proposal(board))
     partitions = _partitions(root, flash_mb)
     root.done()
     return Definition(
@@ -230,85 +212,137 @@ def parse(text: str, file: str) -> Definition:
         psram,
         spi_id,
         spi_baud,
-        sensor_active,
+        levels,
         pins,
+        board.headers,
         partitions,
-        warnings,
+        tuple(board.notes),
         ethernet,
     )
 
 
-def _pins(table: _Reader, psram: bool) -> tuple[tuple[Pin, ...], tuple[str, ...]]:
-    pins: dict[int, Pin] = {}
-    warnings = []
-    for name, (direction, pull_up, _) in PINS.items():
+class _Board:
+    """What a pin is checked against, and what is used already."""
+
+    def __init__(self, chip: Chip, psram: str, headers: tuple[Header, ...], onboard: dict[int, str]) -> None:
+        self.chip = chip
+        self.psram = psram
+        self.headers = headers
+        self.reachable = {pin for header in headers for pin in header.pins if isinstance(pin, int)}
+        self.onboard = onboard
+        self.used: dict[int, str] = {}
+        self.notes: list[str] = []
+
+
+def _headers(root: _Reader) -> tuple[Header, ...]:
+    found: list[Header] = []
+    seen: set[int] = set()
+    for row in root.tables("headers"):
+        name = row.take("name", str)
+        side = row.take("side", str, ("left", "right"))
+        pins = tuple(row.take("pins", list))
+        for pin in pins:
+            if type(pin) not in (int, str):
+                row.fail("pins", "must be GPIO numbers and names, not %r" % (pin,))
+            if pin in seen:
+                row.fail("pins", "GPIO %s is there twice" % pin)
+            if isinstance(pin, int):
+                seen.add(pin)
+        row.done()
+        found.append(Header(name, side, pins))
+    return tuple(found)
+
+
+def _onboard(root: _Reader) -> dict[int, str]:
+    found = {}
+    for row in root.tables("onboard") if root.has("onboard") else []:
+        found[row.take("gpio", int)] = row.take("what", str)
+        row.done()
+    return found
+
+
+def _levels(table: _Reader) -> Levels:
+    # A relay input that is active low would close while the chip starts and its pins float.
+    table.take("relay_active", int, (1,))
+    levels = Levels(
+        table.take("sensor_active", int, (0, 1)),
+        table.take("pull_down_ohm", int),
+        table.take("pull_up_ohm", int),
+    )
+    for key, ohm in (("pull_down_ohm", levels.pull_down), ("pull_up_ohm", levels.pull_up)):
+        if ohm not in PULLS_OHM:
+            table.fail(key, "must be from %d to %d, not %d" % (PULLS_OHM[0], PULLS_OHM[-1], ohm))
+    table.done()
+    return levels
+
+
+def _pins(table: _Reader, board: _Board) -> tuple[Pin, ...]:
+    found = []
+    for name, use in USES.items():
         if name in OPTIONAL and not table.has(name):
             continue
-        row = table.table(name)
-        pin = Pin(name, row.take("gpio", int), row.take("wire", str))
-        fault = _pin_fault(pin.gpio, direction, pull_up, psram)
-        if pin.gpio in pins:
-            fault = "GPIO %d is already %s" % (pin.gpio, pins[pin.gpio].name)
-        if fault:
-            row.fail("gpio", fault)
-        if pin.gpio in STRAPPING:
-            warnings.append("%s: GPIO %d is a strapping pin: %s" % (name, pin.gpio, STRAPPING[pin.gpio]))
-        row.done()
-        pins[pin.gpio] = pin
-    table.done()
-    return tuple(pins.values()), tuple(warnings)
-
-
-def _ethernet(
-    table: _Reader, others: tuple[Pin, ...], psram: bool, spi_id: int
-) -> tuple[str, dict[str, Any]]:
-    """Return the chip and its wires, as the firmware's interface.py takes them."""
-    chip = table.take("chip", str, tuple(ETHERNET))
-    needed, optional, fixed = ETHERNET[chip]
-    used = {pin.gpio: pin.name for pin in others} | dict.fromkeys(fixed, "the processor's Ethernet")
-    for pin in others:
-        if pin.gpio in fixed:
-            table.fail("chip", "GPIO %d belongs to %s, and is %s" % (pin.gpio, used[pin.gpio], pin.name))
-    wires: dict[str, Any] = {}
-    for name in (*needed, *optional):
-        if name in optional and not table.has(name):
-            continue
         gpio = table.take(name, int)
-        fault = _pin_fault(gpio, "in" if name in ("miso", "int") else "out", False, psram)
-        if gpio in used:
-            fault = "GPIO %d is already %s" % (gpio, used[gpio])
-        if name == "ref_clk" and gpio not in (16, 17):
-            fault = "the clock leaves the chip by GPIO 16 or 17, not %d" % gpio
+        fault = pin_fault(board.chip, board.psram, gpio, use)
+        if gpio in board.used:
+            fault = "GPIO %d is already %s" % (gpio, board.used[gpio])
+        if not fault and gpio not in board.reachable:
+            fault = "GPIO %d is on none of the board's headers" % gpio
         if fault:
             table.fail(name, fault)
-        used[gpio] = "ethernet." + name
-        wires[name] = gpio
-    wires["phy_addr"] = table.take("phy_addr", int, tuple(range(32))) if table.has("phy_addr") else 0
-    if chip == "lan8720":
-        wires["ref_clk_mode"] = 3  # machine.Pin.OUT: the processor drives the clock
-    else:
-        wires["spi"] = (3 - spi_id, *(wires.pop(name) for name in ("sck", "mosi", "miso")))
+        board.notes += ["%s: %s" % (name, note) for note in pin_notes(board.chip, gpio, use)]
+        if gpio in board.onboard:
+            board.notes.append("%s: GPIO %d is on the board's %s too" % (name, gpio, board.onboard[gpio]))
+        board.used[gpio] = name
+        found.append(Pin(name, gpio))
     table.done()
-    return chip, wires
+    return tuple(found)
 
 
-def _pin_fault(gpio: int, direction: str, pull_up: bool, psram: bool) -> str | None:
-    """Return why GPIO `gpio` cannot serve in `direction`, or None. One rule of the chip per line."""
-    if gpio not in GPIOS:
-        return "GPIO %d does not exist" % gpio
-    if gpio in FLASH_PINS:
-        return "GPIO %d belongs to the flash chip" % gpio
-    if gpio in CONSOLE_PINS:
-        return "GPIO %d is the serial console" % gpio
-    if psram and gpio in PSRAM_PINS:
-        return "GPIO %d belongs to the PSRAM" % gpio
-    if gpio in INPUT_ONLY and direction != "in":
-        return "GPIO %d can only be an input" % gpio
-    if gpio in INPUT_ONLY and pull_up:
-        return "GPIO %d has no internal pull-up, and this input relies on one" % gpio
-    if direction == "relay" and gpio in MOVES_AT_BOOT:
-        return "GPIO %d moves while the board starts: a relay on it would open the gate" % gpio
-    return None
+def _ethernet(table: _Reader, board: _Board, spi_id: int) -> Ethernet:
+    """Return the chip, its wires, and what the firmware's interface.py takes."""
+    name = table.take("chip", str, tuple(ETHERNET))
+    chip = ETHERNET[name]
+    is_onboard = table.take("onboard", bool)
+    if chip.fixed and not board.chip.has_mac:
+        table.fail("chip", "the %s has no Ethernet of its own for a %s" % (board.chip.name, name))
+    for gpio in chip.fixed:
+        if gpio in board.used:
+            text = "GPIO %d belongs to the processor's Ethernet, and is %s" % (gpio, board.used[gpio])
+            table.fail("chip", text)
+        board.used[gpio] = "the processor's Ethernet"
+    wires: dict[str, int] = {}
+    for wire in (*chip.wires, *chip.optional):
+        if wire in chip.optional and not table.has(wire):
+            continue
+        gpio = table.take(wire, int)
+        fault = pin_fault(board.chip, board.psram, gpio, ethernet_use(wire, wire in chip.inputs))
+        if gpio in board.used:
+            fault = "GPIO %d is already %s" % (gpio, board.used[gpio])
+        if wire == "ref_clk" and gpio not in (16, 17):
+            fault = "the clock leaves the chip by GPIO 16 or 17, not %d" % gpio
+        if not fault and not is_onboard and gpio not in board.reachable:
+            fault = "GPIO %d is on none of the board's headers" % gpio
+        if fault:
+            table.fail(wire, fault)
+        board.used[gpio] = "ethernet." + wire
+        wires[wire] = gpio
+    settings: dict[str, Any] = dict(wires)
+    settings["phy_addr"] = table.take("phy_addr", int, tuple(range(32))) if table.has("phy_addr") else 0
+    if name == "lan8720":
+        settings["ref_clk_mode"] = 3  # machine.Pin.OUT: the processor drives the clock
+    else:
+        settings["spi"] = (3 - spi_id, *(settings.pop(wire) for wire in ("sck", "mosi", "miso")))
+    table.done()
+    return Ethernet(name, is_onboard, wires, settings)
+
+
+def _proposal(board: _Board) -> str:
+    """Return what to say of a board.toml without pins: pins that would do, or which there are too few of."""
+    placed, missing = placing(board.chip, board.psram, board.reachable - board.used.keys())
+    if missing:
+        count = "only %d of %d wires find a GPIO" % (len(placed), len(placed) + len(missing))
+        return "%s; none is left for %s" % (count, ", ".join(missing))
+    return "is missing; these would do: " + ", ".join("%s = %d" % item for item in sorted(placed.items()))
 
 
 def _partitions(root: _Reader, flash_mb: int) -> tuple[Partition, ...]:
@@ -333,10 +367,11 @@ def _partitions(root: _Reader, flash_mb: int) -> tuple[Partition, ...]:
             row.fail("offset", "must be 0x%X, where the one before ends, not 0x%X" % (end, offset))
         if size <= 0 or size % SECTOR:
             row.fail("size", "0x%X is not a positive multiple of 0x%X" % (size, SECTOR))
-        if name == "journal" and size < JOURNAL_SECTORS_MIN * SECTOR:
-            row.fail("size", "a journal needs %d sectors of 0x%X" % (JOURNAL_SECTORS_MIN, SECTOR))
         if name == "list" and size % (2 * SECTOR):
             row.fail("size", "0x%X does not divide into two slots of whole sectors" % size)
+        least, purpose = LEAST[flash_mb].get(name, (0, ""))
+        if size < least:
+            row.fail("size", "0x%X is too small, 0x%X is needed for %s" % (size, least, purpose))
         end = offset + size
         found.append(Partition(name, kind, subtype, offset, size))
     if len(found) < len(PARTITIONS):
@@ -350,7 +385,7 @@ def _partitions(root: _Reader, flash_mb: int) -> tuple[Partition, ...]:
 
 def partitions(definition: Definition) -> str:
     """Return the text of partitions.csv, in the form that ESP-IDF's gen_esp32part.py reads."""
-    rows = ["# Made from board.toml by `python -m tools.board.definition %s`." % definition.name]
+    rows = ["# Made from board.toml by `%s %s`." % (COMMAND, definition.name)]
     rows.append("# Name, Type, SubType, Offset, Size, Flags")
     rows += ["%s, %s, %s, 0x%X, 0x%X," % dataclasses.astuple(row) for row in definition.partitions]
     return "\n".join(rows) + "\n"
@@ -362,60 +397,16 @@ def render_board_py(definition: Definition) -> str:
     lines = ['"""Made from boards/%s/board.toml; change that file instead."""\n' % definition.name]
     lines += ['NAME = "%s"' % definition.name]
     lines += ["SPI_ID = %d" % definition.spi_id, "SPI_BAUD = %d" % definition.spi_baud]
-    lines += ["%s = %s" % (name, gpios.get(name)) for name in PINS]
-    lines += ["SENSOR_ACTIVE = %d" % definition.sensor_active, "ETHERNET = %r" % (definition.ethernet,)]
-    return "\n".join(lines) + "\n"
-
-
-def render_tables(definition: Definition) -> str:
-    """Return the Markdown tables of pins and flash for the board's README."""
-    lines = ["| GPIO | constant | use | wire |", "|---|---|---|---|"]
-    lines += [
-        "| %d | `%s` | %s | %s |" % (pin.gpio, pin.name, PINS[pin.name][2], pin.wire)
-        for pin in definition.pins
-    ]
-    lines += ["", *("Note: %s." % text for text in definition.warnings)] if definition.warnings else []
-    lines += ["", "| partition | from | size |", "|---|---|---|"]
-    lines += [
-        "| `%s` | 0x%X | 0x%X (%d kB) |" % (p.name, p.offset, p.size, p.size >> 10)
-        for p in definition.partitions
-    ]
+    lines += ["%s = %s" % (name, gpios.get(name)) for name in USES]
+    chip = definition.ethernet and (definition.ethernet.chip, definition.ethernet.settings)
+    lines += ["SENSOR_ACTIVE = %d" % definition.levels.sensor_active, "ETHERNET = %r" % (chip,)]
     return "\n".join(lines) + "\n"
 
 
 def render_board_pyi() -> str:
     """Return the text of boards/board.pyi: the names and types of every board.py, for the type checker."""
-    lines = ["# Made by `python -m tools.board.definition`: what every board.py has.", ""]
+    lines = ["# Made by `%s`: what every board.py has." % COMMAND, ""]
     lines += ["NAME: str", "SPI_ID: int", "SPI_BAUD: int"]
-    lines += ["%s: %s" % (name, "int | None" if name in OPTIONAL else "int") for name in PINS]
+    lines += ["%s: %s" % (name, "int | None" if name in OPTIONAL else "int") for name in USES]
     lines += ["SENSOR_ACTIVE: int", "ETHERNET: tuple[str, dict] | None"]
     return "\n".join(lines) + "\n"
-
-
-TABLES_START = "<!-- made from board.toml, start -->\n"
-TABLES_END = "<!-- made from board.toml, end -->\n"
-
-
-def with_tables(readme: str, definition: Definition) -> str:
-    """Return the README text `readme` with the tables between its two marks made anew."""
-    before, _, rest = readme.partition(TABLES_START)
-    _, _, after = rest.partition(TABLES_END)
-    return before + TABLES_START + render_tables(definition) + TABLES_END + after
-
-
-def write_generated(board: str) -> None:
-    """Write partitions.csv and the tables of README.md of `board` from its board.toml."""
-    definition = load(board)
-    folder = BOARDS / board
-    (folder / "partitions.csv").write_text(partitions(definition), encoding="utf-8")
-    readme = folder / "README.md"
-    readme.write_text(with_tables(readme.read_text(encoding="utf-8"), definition), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    try:
-        for argument in sys.argv[1:] or names():
-            write_generated(argument)
-        (BOARDS / "board.pyi").write_text(render_board_pyi(), encoding="utf-8")
-    except BoardError as error:
-        sys.exit("Error: %s" % error)

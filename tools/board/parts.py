@@ -1,0 +1,38 @@
+"""The parts of one gate on a board: what to buy, and what of it the picture shows where.
+
+Owns the list; counts and values follow from the board's definition.
+"""
+
+from tools.board.definition import Definition, kilo
+from tools.board.uses import USES
+
+
+def parts(definition: Definition) -> list[tuple[int, str, str]]:
+    """Return (count, part, what for) of everything that one gate needs."""
+    levels = definition.levels
+    wires = [USES[pin.name].wire for pin in definition.pins]
+    sensors = sum("{sensor}" in wire for wire in wires)
+    ups = sum("{pull_up}" in wire for wire in wires) + (0 if levels.sensor_active else sensors)
+    downs = sum("{pull_down}" in wire for wire in wires) + (sensors if levels.sensor_active else 0)
+    found = [
+        (1, definition.title, "the gate's controller"),
+        (2, "MFRC522 module, 3.3 V", "entry and exit reader"),
+        (2, "capacitor 100 nF, and 2 of 10 µF", "supply of each reader"),
+        (1, "relay module with 2 relays, 5 V, inputs active high at 3.3 V", "turnstile, entry and exit"),
+        (downs, "resistor %s" % kilo(levels.pull_down), "to GND: relays stay off while the chip starts"),
+        (ups, "resistor %s" % kilo(levels.pull_up), "to 3V3: sensors, fire and cabinet contact"),
+        (2, "passage sensor, contact or open collector", "often a part of the turnstile"),
+        (2, "push button, normally open", "guard"),
+        (1, "door contact, closed with the door", "cabinet"),
+        (1, "relay with 2 contacts, energised by the fire panel while all is well", "fire"),
+        (3, "MOSFET driver, switches to GND, full on at 3.3 V", "lamps and buzzer"),
+        (1, "green lamp, and 1 red", "for the visitor, 12 or 24 V"),
+        (1, "active buzzer (sounds on DC)", "for the visitor"),
+        (1, "DS3231 module with battery, 3.3 V", "time over a power cut; optional"),
+        (1, "display of 2 x 16 characters with I2C, for 3.3 V", "for a later firmware"),
+        (1, "supply 5 V, 2 A", "board and relay module"),
+    ]
+    ethernet = definition.ethernet
+    if ethernet and not ethernet.is_onboard:
+        found.append((1, "%s module, 3.3 V" % ethernet.chip.upper(), "network by cable; not with Wi-Fi"))
+    return found
