@@ -198,6 +198,31 @@ def test_the_flash_layout_of_the_4_mb_board_is_the_designed_one():
     ]
 
 
+def test_the_flash_layout_of_the_16_mb_board_is_the_designed_one():
+    rows = [(p.name, p.offset, p.size) for p in definition.load("esp32_s3_devkitc1").partitions]
+    assert rows == [
+        ("nvs", 0x9000, 0x6000),
+        ("phy_init", 0xF000, 0x1000),
+        ("factory", 0x10000, 0x1F0000),
+        ("vfs", 0x200000, 0xDC000),
+        ("list", 0x2DC000, 0x920000),
+        ("journal", 0xBFC000, 0x404000),
+    ]
+
+
+@pytest.mark.parametrize("board", definition.names())
+def test_nothing_can_be_taken_from_a_partition(board):
+    found = definition.load(board)
+    sizes = {row.name: row.size for row in found.partitions}
+    assert {name: size for name, (size, _) in uses.LEAST[found.flash_mb].items()} == {
+        name: sizes[name] for name in ("factory", "vfs", "list", "journal")
+    }
+
+
+def test_a_module_needs_its_wires_on_the_headers():
+    assert "ethernet.int: GPIO 14 is on none of the board's headers" in error_of(S3.replace("13, 14,", "13,"))
+
+
 def test_board_py_has_every_constant_and_nothing_else():
     constants: dict = {}
     exec(definition.render_board_py(definition.load("esp32_devkitc")), constants)  # noqa: S102
