@@ -35,7 +35,7 @@ def may(trailer, kind, place, what):
     if kind is None or place // 4 != 1:
         return False
     table = _TRAILER if place % 4 == 3 else _DATA
-    return kind in table.get(bits(trailer, place % 4), (set(), set()))[what == "write"]
+    return kind in table.get(bits(trailer, place % 4) or "", (set(), set()))[what == "write"]
 
 
 def masked(trailer):

@@ -6,6 +6,7 @@ The sector of the Classic has its keys and access bits in its trailer, as the ch
 from host_sim.cards.classic import KEY_A, KEY_B, ClassicCard
 from host_sim.cards.type2 import Type2Card
 from tests.host import storage_access
+from tests.host.reader_of import Unexpected
 from tools.card.transport import CardInfo, CardLost, Refused, TransportError
 
 TYPE2_UID = bytes.fromhex("04112233445566")
@@ -43,7 +44,7 @@ def keys_of(trailer):
     return {(KEY_A, 1): trailer[:6], (KEY_B, 1): trailer[10:]}
 
 
-class StorageReader:
+class StorageReader(Unexpected):
     """A transport straight to the memory of `card`.
 
     `torn_at`: number of the operation since the last `put_back`, from 0, at which the card leaves; of a write

@@ -117,7 +117,7 @@ def test_a_card_of_the_tier_signed_is_personalised_over_a_board(board, reader, m
     assert (report.state, report.key_version) == ("personalised", 2)
     assert inspect(reader, {3: bytes(16)}).state in ("foreign", "unproved")
     board.leave(card)
-    secret = cardkeys.secret(MASTERS[2], card.uid, 1)
+    secret = cardkeys.derive(MASTERS[2], card.uid, cardkeys.SIGNED)
     assert prove(at_reader(card), card, 4, secret) == 5
 
 
@@ -169,6 +169,6 @@ def test_of_a_classic_only_its_own_keys_reach_the_board(board, reader):
     personalise(reader, MASTERS, 1, "JKT", False)
     board.leave(card)
     said = "".join(told)
-    secret = cardkeys.secret(MASTERS[1], card.uid, 1)
+    secret = cardkeys.derive(MASTERS[1], card.uid, cardkeys.SIGNED)
     assert classic.key_b(secret).hex() in said
     assert secret.hex() not in said and MASTERS[1].hex() not in said

@@ -135,7 +135,7 @@ class StorageConnection(Connection):
                 self.storage.write(apdu[3], apdu[5:])
             else:
                 assert apdu[:7] == b"\xff\x86\x00\x00\x05\x01\x00" and apdu[9] == 0
-                self.storage.login(apdu[7], apdu[8] == 0x61, self.key)
+                self.storage.login(apdu[7], apdu[8] == 0x61, self.key or b"")
         except Refused:
             return b"\x63\x00"
         return data + b"\x90\x00"
@@ -149,7 +149,7 @@ def test_a_storage_card_is_personalised_over_pcsc(make):
     assert personalise(transport, MASTERS, 1, "JKT", False).changed
     assert not personalise(transport, MASTERS, 1, "JKT", False).changed
     assert inspect(transport, MASTERS).state == "personalised"
-    assert prove(at_reader(card), card, 2, cardkeys.secret(MASTERS[1], card.uid, 1)) == 3
+    assert prove(at_reader(card), card, 2, cardkeys.derive(MASTERS[1], card.uid, cardkeys.SIGNED)) == 3
 
 
 def test_a_pcsc_reader_that_takes_no_key_says_so_and_nothing_is_written():

@@ -29,7 +29,7 @@ def made(kind, version=1, masters=MASTERS, **options):
 
 def proves(card, version=1, last=0, masters=MASTERS):
     """Return what a gate finds that has the secret of `version`: the counter, or an error's name."""
-    return prove(at_reader(card), card, last, cardkeys.secret(masters[version], card.uid, 1))
+    return prove(at_reader(card), card, last, cardkeys.derive(masters[version], card.uid, cardkeys.SIGNED))
 
 
 def record(card):
@@ -122,7 +122,7 @@ def test_torn_at_any_operation_the_same_command_goes_on(kind, rotate, keeps):
         assert report.is_of_use, (at, report)
         states.add(report.state)
         if rotate:
-            secrets = [cardkeys.secret(master, card.uid, 1) for master in MASTERS.values()]
+            secrets = [cardkeys.derive(master, card.uid, cardkeys.SIGNED) for master in MASTERS.values()]
             halves = [record(card)[:16], record(card)[16:]]
             valid = [signed.counter_of(s, card.uid, i, halves[i]) for s in secrets for i in (0, 1)]
             assert max(valid) >= 2, at
@@ -306,7 +306,7 @@ def test_a_frame_that_is_lost_anywhere_is_made_good_while_the_card_is_there(kind
         assert personalise(reader, MASTERS, 1, "JKT", False).changed
         reader.put_back()
         assert inspect(reader, MASTERS).state == "personalised"
-        assert proves(reader.card, last=2) >= 3
+        assert proves(reader.card, last=2) in range(3, 20)
 
 
 def test_a_reader_that_always_loses_frames_ends():
