@@ -16,6 +16,7 @@ from .errors import BusError
 from .gate import Gate
 from .health import Supervisor
 from .policy import DIRECTIONS
+from .report import report
 
 _IO_MS = const(20)
 _SETTLE_POLLS = const(4)  # inputs settle before the gate looks at them
@@ -67,9 +68,6 @@ class App:
 
     def status(self) -> dict:
         """Return the gate's report (report.report)."""
-        from .report import report
-
-        release("report")
         return report(self._gate, self._link)
 
     def let_go(self) -> None:

@@ -124,7 +124,7 @@ def test_a_local_program_runs_and_sees_a_mounted_folder(shared: Running, tmp_pat
         "import helper\nwith open('bytes.bin', 'rb') as f:\n print(helper.W, f.read() == bytes(range(256)))\n"
     )
     said = mpremote(shared.link, "mount", str(tmp_path), "run", str(program))
-    assert said.splitlines()[-1] == "mounted True"
+    assert "mounted True" in said.splitlines()  # mpremote says itself, at some time, that it mounts
 
 
 def test_a_package_is_installed_from_a_local_description(shared: Running, tmp_path: pathlib.Path) -> None:

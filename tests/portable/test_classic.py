@@ -76,6 +76,9 @@ def test_a_trailer_with_contradicting_access_bits_is_never_sent():
         def frames(self):
             return self
 
+        def crypto1(self):
+            return None
+
         tx = bytearray(64)
 
         def exchange(self, count, wait_us, crc):
