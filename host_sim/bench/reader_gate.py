@@ -19,7 +19,7 @@ from host_sim.links import Ended
 
 POLL_US = 30_000
 _BOOT_US = 2_000_000
-_HEAP = "64k"  # of the 64-bit host, of which stand-ins, driver and scanner take 52 kB
+_HEAP = "72k"  # of the 64-bit host, of which stand-ins, driver and scanner take most
 _PARTS = (
     "__init__.py",
     "errors.py",
