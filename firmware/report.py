@@ -1,7 +1,7 @@
 """The gate's report: what it is doing, for a technician at the keyboard and for the broker.
 
-Owns its names and what is in it; reads no flash and changes nothing. Loaded for one report
-(app.App.status, sync.Session.status_json).
+Owns its names and what is in it; reads no flash and changes nothing. For app.App.status and for
+sync.Session.status_json.
 """
 
 import json

@@ -13,6 +13,7 @@ from micropython import const
 from . import release
 from .crypto import equal, hmac_sha256
 from .errors import StoreError
+from .report import for_broker
 
 TYPE_CHECKING = const(False)
 if TYPE_CHECKING:
@@ -104,9 +105,6 @@ class Session:
 
         `online` is true: the last will, which the broker publishes for a gate that is gone, says false.
         """
-        from .report import for_broker
-
-        release("report")
         return for_broker(status, self.rejected)
 
     # Out
