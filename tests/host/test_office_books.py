@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from firmware import bundles
-from tests.host.office_bench import BLUE, GREEN, HOUR, MORNING, OTHER, STAFF, YELLOW, Bench, Template
+from tests.host.office_bench import BLUE, GREEN, HOUR, MORNING, OTHER, STAFF, YELLOW, Bench
 from tests.host.sync_world import SITE, World, key_of
 from tests.host.test_sync_chain import KEY, changed, copy_of, written
 from tools.office import bundle, keys, verify
@@ -16,13 +16,6 @@ from tools.office.pool import PoolCard
 from tools.office.session import GateSession
 
 MASTER = bytes(range(16))
-
-
-@pytest.fixture(scope="module")
-def template():
-    made = Template()
-    yield made
-    made.close()
 
 
 class BookWorld(World):

@@ -16,7 +16,7 @@ from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tests.host.office_bench import BLUE, CARDS, HOUR, MORNING, OTHER, STAFF, YELLOW, Bench, Template
+from tests.host.office_bench import BLUE, CARDS, HOUR, MORNING, OTHER, STAFF, YELLOW, Bench
 from tests.host.test_sync_chain import KEY, changed, written
 from tools.office import folder, verify
 from tools.office.db import engine, models
@@ -26,13 +26,6 @@ from tools.office.desk import Desk, DeskError
 # Debian keeps the server's programs outside of PATH.
 PLACES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 INITDB, POSTGRES = (str(PLACES[-1] / name) if PLACES else name for name in ("initdb", "postgres"))
-
-
-@pytest.fixture(scope="module")
-def template():
-    made = Template()
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from tests.host.office_bench import (
     SECOND_BLUE,
     STAFF,
     YELLOW,
-    Template,
 )
 from tools.office import bookings
 from tools.office.db import models
@@ -23,13 +22,6 @@ from tools.office.pool import PoolCard
 
 DAY = 86400
 CLOSING = MORNING + 8 * HOUR + 1800  # 16:30
-
-
-@pytest.fixture(scope="module")
-def template():
-    made = Template()
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -2,20 +2,13 @@
 
 import pytest
 
-from tests.host.office_bench import BLUE, HOUR, MORNING, STAFF, YELLOW, Template
+from tests.host.office_bench import BLUE, HOUR, MORNING, STAFF, YELLOW
 from tests.host.sync_world import SITE, World
 from tests.host.test_office_books import make
 from tools.office import verify
 from tools.office.db import models
 from tools.office.db.engine import BooksError
 from tools.office.service import Service
-
-
-@pytest.fixture(scope="module")
-def template():
-    made = Template()
-    yield made
-    made.close()
 
 
 @pytest.fixture

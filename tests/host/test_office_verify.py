@@ -6,17 +6,10 @@ import pytest
 from sqlalchemy import delete, select, text, update
 
 from firmware.crypto import hmac_sha256
-from tests.host.office_bench import BLUE, GREEN, HOUR, MORNING, OTHER, YELLOW, Template
+from tests.host.office_bench import BLUE, GREEN, HOUR, MORNING, OTHER, YELLOW
 from tools.office import audit, verify
 from tools.office.db import models
 from tools.office.db.engine import writing
-
-
-@pytest.fixture(scope="module")
-def template():
-    made = Template()
-    yield made
-    made.close()
 
 
 @pytest.fixture
