@@ -30,7 +30,8 @@ _TRANSFER = const(0xB0)
 _ACK = const(0x0A)
 _WAIT_US = const(10000)  # DS 12: 5 ms for READ and TRANSFER, 10 ms for WRITE
 _BLOCK = const(16)
-_TRIES = const(2)  # of the login, before the key is taken to be wrong
+_TRIES = const(5)  # of the login, before the key is taken to be wrong
+_CHANGEABLE = (0b001, 0b011, 0b101)  # C1 C2 C3 of a trailer whose access bits a key may write (DS 8.7.2)
 
 
 def key_a(secret: bytes) -> bytes:
@@ -108,12 +109,13 @@ class Sector:
         return bytes(self._frames.rx[:_BLOCK])
 
     def write(self, block: int, data: bytes) -> None:
-        """Write the 16 bytes `data` to `block`; a trailer only with access bits that are consistent.
+        """Write the 16 bytes `data` to `block` of a card of 1 kB; a trailer only if it can be changed again.
 
-        Raises CardProtocolError for access bits that are not, CardError without confirmation, and BusError.
+        Raises CardProtocolError for access bits that lock the sector for ever, and sends nothing; CardError
+        without confirmation, and BusError.
         """
-        if block % 4 == 3:
-            access_bits(data[6:9])
+        if block % 4 == 3 and access_bits(data[6:9])[3] not in _CHANGEABLE:
+            raise CardProtocolError("access bits %s can never be changed" % data[6:9].hex())
         self._confirmed(bytes((_WRITE, block)))
         self._confirmed(data)
 
@@ -151,7 +153,6 @@ class Memory(Sector):
     def __init__(self, scanner: "Any", chip: "Any", uid: bytes, secret: bytes):
         super().__init__(chip, uid)
         self._scanner = scanner
-        self.version = 0  # of the keys, as the last half says that was read
         key = key_a(secret)
         for _ in range(_TRIES):
             try:
@@ -168,9 +169,7 @@ class Memory(Sector):
 
     def read(self, block: int) -> bytes:
         """Return the 16 bytes of half 0 or 1."""
-        raw = super().read(RECORD_BLOCK + block)
-        self.version = raw[3] or self.version
-        return raw
+        return super().read(RECORD_BLOCK + block)
 
     def write(self, block: int, data: bytes) -> None:
         """Write half 0 or 1."""

@@ -21,6 +21,7 @@ HALF = const(16)  # bytes
 COUNTER_MAX = const(65534)  # what a journal record can hold
 
 _FORMAT = const(0x10)
+_VERSION_AT = const(3)
 _MAC_AT = const(8)
 _SAK_CLASSIC = const(0x08)  # NXP AN10833: MIFARE Classic and what emulates it
 
@@ -52,14 +53,16 @@ def prove(scanner: "Any", chip: "Any", sak: int, uid: bytes, secret: bytes, last
         from .type2 import Memory
     memory = Memory(scanner, chip, uid, secret)
     try:
-        counters = [counter_of(secret, uid, index, memory.read(index)) for index in (0, 1)]
+        halves = [memory.read(index) for index in (0, 1)]
+        counters = [counter_of(secret, uid, index, halves[index]) for index in (0, 1)]
         newest = max(counters)
         if not 0 < newest < COUNTER_MAX:
             raise ProofFailed("no signed record" if newest == 0 else "its counter is worn out")
         if newest < last_counter:
             raise CounterBack("counter %d after %d" % (newest, last_counter))
-        index = 1 - counters.index(newest)
-        made = half(secret, uid, index, memory.version, newest + 1)
+        kept = counters.index(newest)
+        index = 1 - kept
+        made = half(secret, uid, index, halves[kept][_VERSION_AT], newest + 1)
         memory.write(index, made)
         if memory.read(index) != made:
             raise CardProtocolError("the card did not keep its counter")

@@ -28,13 +28,10 @@ class Memory:
     def __init__(self, scanner: "Any", chip: "Any", uid: bytes, secret: bytes):
         self._scanner = scanner
         self._frames = chip.frames()
-        self.version = 0  # of the keys, as the last half says that was read
 
     def read(self, index: int) -> bytes:
         """Return the 16 bytes of half `index`. Raises CardError and BusError."""
-        raw = read(self._frames, _FIRST + _PAGES * index)
-        self.version = raw[3] or self.version
-        return raw
+        return read(self._frames, _FIRST + _PAGES * index)
 
     def write(self, index: int, data: bytes) -> None:
         """Write half `index`: the signature first, so that the half is invalid until all of it is there."""

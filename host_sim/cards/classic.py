@@ -16,7 +16,8 @@ INCREMENT, DECREMENT, RESTORE, TRANSFER = 0xC1, 0xC0, 0xC2, 0xB0
 WRITE_US = 3_000
 BLOCK = 16  # bytes
 BLOCKS_PER_SECTOR = 4
-NONCE = bytes.fromhex("82a4166c")  # always the same: some clones do just that
+NONCE = bytes.fromhex("82a4166c")  # where the card's generator stands at first
+_NONCE_STEPS = 522  # how far it goes on to each login: our assumption, it is a matter of time
 _NO_KEY = bytes.fromhex("5eaf00d5eaf0")  # in the place of a key that the card has not been given
 _ACK = b"\0\1\0\1"  # 1010, low bit first
 _NAK = b"\0\0\1\0"  # 0100: not allowed
@@ -31,7 +32,8 @@ def shared(nonce: bytes, uid: bytes) -> bytes:
 class ClassicCard(Card):
     """A card with `keys`: {(KEY_A or KEY_B, sector): six bytes}; every other key opens nothing.
 
-    `on_write(block, data)` as for `Type2Card`. Access bits are not looked at.
+    `nonce` is the last one that it drew. `on_write(block, data)` as for `Type2Card`. Access bits are not
+    looked at.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class ClassicCard(Card):
         self._register = bytes(BLOCK)  # what TRANSFER writes
         self._second: Callable[[bytes], Answer | None] | None = None  # part of a command of two parts
         self.open_sector: int | None = None
+        self.nonce = NONCE
         self._cipher: Crypto1 | None = None  # from the card's nonce on
         self._sector = 0
 
@@ -74,6 +77,8 @@ class ClassicCard(Card):
         if self.open_sector is None:
             return self._judge(cipher, bits)
         answer = super().receive(cipher.crypt(bits))
+        if self._cipher is not cipher:  # the nonce of the next sector, under that one's key
+            return answer
         return answer and answer._replace(bits=cipher.crypt(answer.bits))
 
     def on_frame(self, data: bytes) -> bytes | Answer | None:
@@ -84,11 +89,7 @@ class ClassicCard(Card):
         if len(data) != 2:
             return NotImplemented
         if data[0] in (KEY_A, KEY_B):
-            sector = data[1] // BLOCKS_PER_SECTOR
-            self._cipher = Crypto1(self.keys.get((data[0], sector), _NO_KEY))
-            self._cipher.feed(shared(NONCE, self.uid[-4:]))
-            self._sector, self.open_sector = sector, None
-            return Answer(air.frame(NONCE))
+            return Answer(self._begin(data[0], data[1] // BLOCKS_PER_SECTOR))
         if data[1] // BLOCKS_PER_SECTOR != self.open_sector:
             return NotImplemented
         block = data[1]
@@ -122,16 +123,27 @@ class ClassicCard(Card):
         self._register = plain + (value ^ 0xFFFFFFFF).to_bytes(4, "little") + plain + raw[12:]
         return None
 
+    def _begin(self, kind: int, sector: int) -> bytes:
+        """Return the frame with the nonce, encrypted if a sector is open already."""
+        self.nonce = successor(self.nonce, _NONCE_STEPS)
+        self._cipher = cipher = Crypto1(self.keys.get((kind, sector), _NO_KEY))
+        was_open, self.open_sector = self.open_sector is not None, None
+        self._sector = sector
+        if was_open:
+            return cipher.send_nonce(self.nonce, self.uid[-4:])
+        cipher.feed(shared(self.nonce, self.uid[-4:]))
+        return air.frame(self.nonce)
+
     def _judge(self, cipher: Crypto1, bits: bytes) -> Answer | None:
         """Answer the reader's nonce and its proof, if it has the key."""
         known = len(bits) == 9 * 8
         if known:
-            cipher.take_fed(bits[: 9 * 4])
-            proof, last_bits, parity_right = air.data_of(cipher.crypt(bits[9 * 4 :]))
-            known = not last_bits and parity_right and proof == successor(NONCE, 64)
+            plain = cipher.take_nonce(bits[: 9 * 4]) + cipher.crypt(bits[9 * 4 :])
+            data, _, parity_right = air.data_of(plain)
+            known = parity_right and data[4:] == successor(self.nonce, 64)
         if not known:
             self._close()
             self.state = State.IDLE if self.state is State.ACTIVE else State.HALT
             return None
         self.open_sector = self._sector
-        return Answer(cipher.send(successor(NONCE, 96)))
+        return Answer(cipher.crypt(air.frame(successor(self.nonce, 96))))

@@ -65,36 +65,31 @@ class Crypto1:
         for place in range(8 * len(data)):
             self.bit(data[place >> 3] >> (place & 7) & 1)
 
-    def send_fed(self, data: bytes) -> bytes:
-        """Return `data` encrypted as a frame of bits with parity, feeding it: the reader's nonce."""
-        return self._frame(data, True)
+    def send_nonce(self, nonce: bytes, known: bytes = bytes(4)) -> bytes:
+        """Return `nonce` encrypted as a frame of bits with parity, feeding it XOR `known`.
 
-    def send(self, data: bytes) -> bytes:
-        """Return `data` encrypted as a frame of bits with parity."""
-        return self._frame(data, False)
-
-    def _frame(self, data, feeds):
+        The reader's nonce; and, with four bytes of the UID as `known`, the card's in a sector that is open.
+        """
         bits = bytearray()
-        for byte in data:
+        for byte, other in zip(nonce, known):  # noqa: B905 - MicroPython knows no strict
             ones = 1
             for place in range(8):
                 bit = byte >> place & 1
                 ones ^= bit
-                bits.append(bit ^ self.bit(bit if feeds else 0))
+                bits.append(bit ^ self.bit(bit ^ other >> place & 1))
             bits.append(ones ^ self.peek())  # under the bit that the next one takes as well
         return bytes(bits)
 
-    def take_fed(self, bits: bytes) -> bytes:
-        """Return the bytes in an encrypted frame (parity included), feeding them: the reader's nonce."""
-        data = bytearray()
-        for first in range(0, len(bits), 9):
-            byte = 0
-            for place in range(8):
-                bit = bits[first + place] ^ self.peek()
-                self.bit(bit)
-                byte |= bit << place
-            data.append(byte)
-        return bytes(data)
+    def take_nonce(self, bits: bytes, known: bytes = bytes(4)) -> bytes:
+        """Return the frame of plain bits, parity included, that `send_nonce` encrypted, feeding it."""
+        plain = bytearray()
+        for at, bit in enumerate(bits):
+            place = at % 9
+            bit ^= self.peek()
+            plain.append(bit)
+            if place < 8:
+                self.bit(bit ^ known[at // 9 & 3] >> place & 1)
+        return bytes(plain)
 
     def crypt(self, bits: bytes) -> bytes:
         """Return a frame of bits, parity included, encrypted or decrypted; also one of four bits."""

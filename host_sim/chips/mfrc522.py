@@ -12,7 +12,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
-from host_sim.cards.air import microseconds, with_crc_a
+from host_sim.cards.air import frame, microseconds, with_crc_a
 from host_sim.cards.classic import shared
 from host_sim.cards.crypto1 import Crypto1, successor
 from host_sim.cards.field import Field
@@ -87,6 +87,7 @@ class MFRC522:
         self._buffer = bytes(BUFFER_SIZE)
         self._cipher = Crypto1(bytes(6))
         self._order = b""  # of MFAuthent
+        self._is_nested = False  # the order goes out under the cipher of the sector that is open
         self._proof = b""  # nonce and proof, to be sent in answer to the card's nonce
         self._expected = b""  # the card's own proof
         self._crc_paused = 0  # CRC_EN while ours is sent
@@ -444,6 +445,7 @@ class MFRC522:
         """Send command and block; the card's nonce is answered in `_go_on_authenticating` (DS 10.3.1.9)."""
         if len(self._fifo.data) < AUTHENT_SIZE:
             return
+        self._is_nested = bool(self._regs[reg.STATUS2] & reg.ST2_CRYPTO1)
         self._regs[reg.STATUS2] &= ~reg.ST2_CRYPTO1
         order = self._fifo.take(AUTHENT_SIZE)
         self._order, self._proof, self._expected = order, b"", b""
@@ -459,8 +461,9 @@ class MFRC522:
         if len(answer) != _NONCE_BYTES or self._regs[reg.ERROR]:
             return
         if not self._expected:
-            self._cipher = Crypto1(self._order[2:8])
-            self._cipher.feed(shared(answer, self._order[8:12]))
+            if not self._is_nested:
+                self._cipher = Crypto1(self._order[2:8])
+                self._cipher.feed(shared(answer, self._order[8:12]))
             self._proof = self._random.randbytes(_NONCE_BYTES) + successor(answer, 64)
             self._expected = successor(answer, 96)
             self._fifo.put(self._proof)
@@ -508,21 +511,31 @@ class MFRC522:
 
     def to_air(self, bits: bytes) -> bytes:
         """Return a frame as it leaves, under the cipher if that is on."""
-        proof, self._proof = self._proof, b""
-        if proof:
-            return self._cipher.send_fed(proof[:_NONCE_BYTES]) + self._cipher.send(proof[_NONCE_BYTES:])
+        if self._regs[reg.COMMAND] & 0x0F == reg.MF_AUTHENT:
+            if self._proof:
+                nonce, answer = self._proof[:_NONCE_BYTES], self._proof[_NONCE_BYTES:]
+                return self._cipher.send_nonce(nonce) + self._cipher.crypt(frame(answer))
+            if self._is_nested:
+                bits = self._cipher.crypt(bits)
+                self._cipher = Crypto1(self._order[2:8])
+            return bits
         return self._cipher.crypt(bits) if self._regs[reg.STATUS2] & reg.ST2_CRYPTO1 else bits
 
     def from_air(self, frames: list[bytes]) -> list[bytes]:
         """Return frames that came at the same time, under the cipher if that is on; it goes on once."""
-        is_handshake = self._expected and self._regs[reg.COMMAND] & 0x0F == reg.MF_AUTHENT
-        if not frames or not (is_handshake or self._regs[reg.STATUS2] & reg.ST2_CRYPTO1):
+        is_handshake = self._regs[reg.COMMAND] & 0x0F == reg.MF_AUTHENT
+        is_nonce = is_handshake and self._is_nested and not self._expected
+        is_proof = is_handshake and self._expected
+        if not frames or not (is_nonce or is_proof or self._regs[reg.STATUS2] & reg.ST2_CRYPTO1):
             return frames
         before = self._cipher
         plain = []
         for bits in frames:
             self._cipher = before.copy()
-            plain.append(self._cipher.crypt(bits))
+            if is_nonce:
+                plain.append(self._cipher.take_nonce(bits, self._order[8:12]))
+            else:
+                plain.append(self._cipher.crypt(bits))
         return plain
 
     # What the UART reports --------------------------------------------------------------------------------

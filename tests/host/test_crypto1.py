@@ -30,19 +30,33 @@ uid, nonce = bytes.fromhex("9c599b32"), bytes.fromhex("82a4166c")
 fed = bytes([a ^ b for a, b in zip(uid, nonce)])
 card = Crypto1(bytes.fromhex("ffffffffffff"))
 card.feed(fed)
-print(card.take_fed(frame("a1e458ce")).hex())
+print(data(card.take_nonce(frame("a1e458ce"))))
 print(data(card.crypt(frame("6eea41e0"))), successor(nonce, 64).hex())
 print(data(card.crypt(frame("5cadf439"))), successor(nonce, 96).hex())
 
 reader = Crypto1(bytes.fromhex("ffffffffffff"))
 reader.feed(fed)
-print(data(reader.send_fed(bytes.fromhex("efea1cda"))), data(reader.send(successor(nonce, 64))))
+proof = frame(successor(nonce, 64).hex())
+print(data(reader.send_nonce(bytes.fromhex("efea1cda"))), data(reader.crypt(proof)))
+
+# In a sector that is open the card's nonce is encrypted: both ends are in the same state afterwards.
+card, reader = Crypto1(b"sector"), Crypto1(b"sector")
+seen = card.send_nonce(nonce, uid)
+plain = reader.take_nonce(seen, uid)
+other = Crypto1(b"sector")
+other.feed(fed)
+print(data(seen) != nonce.hex(), data(plain), card.peek() == reader.peek() == other.peek())
+print(card.crypt(bytes(32)) == reader.crypt(bytes(32)) == other.crypt(bytes(32)))
+print([sum(plain[at : at + 9]) & 1 for at in (0, 9, 18, 27)])
 """
 TOLD = [
     "efea1cda",
     "8d65734b 8d65734b",
     "9a427b20 9a427b20",
     "a1e458ce 6eea41e0",
+    "True 82a4166c True",
+    "True",
+    "[1, 1, 1, 1]",
 ]
 
 

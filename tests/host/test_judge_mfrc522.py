@@ -151,6 +151,27 @@ def test_the_judge_opens_nothing_with_another_key(
     assert not reader.Read_MFRC522(reader.Status2Reg) & 0x08
 
 
+def test_the_judge_dumps_all_sectors_each_login_under_the_cipher_of_the_one_before(
+    bench: OtherBus, reader: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = random.Random(1).randbytes(1024)
+    keys = {(KEY_A, sector): b"sector" for sector in range(16)}
+    card = ClassicCard(bytes.fromhex("9c599b32"), keys, memory)
+    bench.enter(card)
+    reader.MFRC522_Request(reader.PICC_REQIDL)
+    uid = reader.MFRC522_Anticoll()[1]
+    reader.MFRC522_SelectTag(uid)
+    dumped = []
+    monkeypatch.setattr(
+        reader, "MFRC522_Read", lambda block, read=reader.MFRC522_Read: dumped.append(bytes(read(block)))
+    )
+    reader.MFRC522_DumpClassic1K(list(b"sector"), uid)
+    assert b"".join(dumped) == memory
+    assert not caplog.text
+    del keys[KEY_A, 9]
+    assert reader.MFRC522_Auth(reader.PICC_AUTHENT1A, 36, list(b"sector"), uid) != reader.MI_OK
+
+
 # pi-rc522 -------------------------------------------------------------------------------------------------
 
 

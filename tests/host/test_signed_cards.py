@@ -7,6 +7,7 @@ import pytest
 
 from host_sim.bench.rig import Rig
 from host_sim.cards.classic import KEY_A, KEY_B, ClassicCard
+from host_sim.cards.noise import BitErrors
 from host_sim.cards.picc import Card
 from host_sim.cards.type2 import Type2Card
 from tests import counts
@@ -196,6 +197,38 @@ def test_random_answers_at_any_point_never_prove(kind):
             outcome == "ProofFailed" or is_torn(rig, outcome) or (outcome == START + 1 and not liar.has_lied)
         )
         rig.driver.probe()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_disturbed_card_is_never_taken_for_a_copy(kind):
+    """Bit errors in both directions: proofs end or are torn, and no counter goes back."""
+    source = random.Random(counts.SEED)
+    proved = 0
+    for _ in range(counts.count(8, 100)):
+        card = personalised(kind)
+        rig = at_reader(card)
+        rig.field.noise = BitErrors(0.0005, source.randrange(1 << 30))
+        last = START
+        for _ in range(10):
+            outcome = prove(rig, card, last)
+            assert isinstance(outcome, int) or is_torn(rig, outcome), outcome
+            if isinstance(outcome, int):
+                assert outcome > last
+                last = outcome
+                proved += 1
+    assert proved > 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_new_half_says_the_key_version_of_the_one_that_counts(kind):
+    """As when the office was interrupted while it gave the card new keys."""
+    signed = Rig().load("cards.signed")
+    card = personalised(kind)
+    at, uid = RECORD_AT[kind], card.uid
+    card.memory[at : at + 16] = signed.half(SECRET, uid, 0, 7, START)
+    card.memory[at + 16 : at + 32] = signed.half(bytes(16), uid, 1, 6, START + 3)
+    assert prove(at_reader(card), card) == START + 1
+    assert bytes(card.memory[at + 16 : at + 32]) == signed.half(SECRET, uid, 1, 7, START + 1)
 
 
 class Liar:

@@ -1,7 +1,7 @@
 """MIFARE Classic: access bits, value blocks, the keys of the signed record. Numbers as NXP publishes them."""
 
 from firmware.cards import classic
-from firmware.errors import CardProtocolError
+from firmware.errors import CardProtocolError, CardTimeout
 
 SECRET = bytes(range(16))
 
@@ -69,28 +69,54 @@ def test_a_trailer_holds_both_keys_and_lets_only_the_office_change_it():
     )  # MF1S50YYX 8.7.2: 011 = key B writes, nobody reads keys
 
 
-def test_a_trailer_with_contradicting_access_bits_is_never_sent():
-    sent = []
+class Chip:
+    """Takes what a sector sends, and answers `answer`."""
 
-    class Chip:
-        def frames(self):
-            return self
+    def __init__(self, answer=b"\x0a"):
+        self.sent = []
+        self.tx = bytearray(64)
+        self.rx = bytearray(64)
+        self.rx[: len(answer)] = answer
+        self.length = len(answer)
 
-        def crypto1(self):
-            return None
+    def frames(self):
+        return self
 
-        tx = bytearray(64)
+    def crypto1(self):
+        return None
 
-        def exchange(self, count, wait_us, crc):
-            sent.append(bytes(self.tx[:count]))
-            return 1
+    def exchange(self, count, wait_us, crc=0x80):
+        self.sent.append(bytes(self.tx[:count]))
+        return self.length
 
-        rx = b"\x0a"
 
-    sector = classic.Sector(Chip(), bytes(4))
+def test_a_trailer_that_would_lock_its_sector_is_never_sent():
+    chip = Chip()
+    sector = classic.Sector(chip, bytes(4))
     raw = bytearray(classic.trailer(SECRET))
     raw[7] ^= 1
-    assert refused(sector.write, 7, bytes(raw)) and sent == []
+    assert refused(sector.write, 7, bytes(raw)) and chip.sent == []
+    # MF1S50YYX 8.7.2, "write access bits": never, or by key A or B.
+    for bits in range(8):
+        raw[6:9] = classic.access_bytes((0, 0, 0, bits))
+        assert refused(sector.write, 63, bytes(raw)) == (bits not in (1, 3, 5)), bits
+    assert [frame[:2] for frame in chip.sent[::2]] == [b"\xa0\x3f"] * 3
+    del chip.sent[:]
     sector.write(7, classic.trailer(SECRET))
-    sector.write(4, bytes(raw))  # a data block may hold anything
-    assert [frame[:2] for frame in sent[::2]] == [b"\xa0\x07", b"\xa0\x04"]
+    sector.write(4, bytes(16))  # a data block may hold anything
+    assert chip.sent == [b"\xa0\x07", classic.trailer(SECRET), b"\xa0\x04", bytes(16)]
+
+
+def test_whatever_is_no_ack_of_four_bits_confirms_nothing():
+    for answer in (b"", b"\x04", b"\x05", b"\x00", b"\x0a\x0a", bytes(16)):
+        assert refused(classic.Sector(Chip(answer), bytes(4)).write, 4, bytes(16)), answer
+        assert refused(classic.Sector(Chip(answer), bytes(4)).change, classic.INCREMENT, 4, 1), answer
+
+
+def test_a_block_of_another_length_is_none():
+    for answer in (b"", b"\x04", bytes(15), bytes(17)):
+        try:
+            classic.Sector(Chip(answer), bytes(4)).read(4)
+        except CardTimeout:
+            continue
+        raise AssertionError(answer)
