@@ -100,8 +100,8 @@ class Gate:
             elif chip.has_stopped:
                 chip.set_unix(self._start_unix * 1_000_000 + self.timeline.now)
             clock_kept = False
-        true_us = (self._start_unix - EPOCH_2000) * 1_000_000
-        hardware.rtc_offset_us = true_us if clock_kept else -self.timeline.now
+        true_us = (self._start_unix - EPOCH_2000) * 1_000_000 + self.timeline.now
+        hardware.set_rtc(true_us if clock_kept else 0)
         hardware.rtc_memory = rtcmem.pack(0, trusted) if clock_kept else b""
         self.hardware.power_on()
         self.hardware.tell("power", on=True)

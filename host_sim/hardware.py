@@ -35,6 +35,7 @@ class Charges:
     gc_us: int = 15_000
     spi_us: int = 70
     grain_ms: int = 10
+    clock_gain: int = 0  # us that the RTC gains in a second: ppm
     boot_us: int = 1_500_000
     flash: FlashProfile = TYPICAL_FLASH
 
@@ -104,7 +105,7 @@ class Hardware:
         self.radio = Radio(timeline, self.stack.unplug)
         self.clock_chip = ds3231.DS3231(timeline)
         self.rtc_memory = b""
-        self.rtc_offset_us = 0  # added to the timeline's time: microseconds of the clock since 2000
+        self.rtc_offset_us = 0  # added to the time that its crystal counts: microseconds of the clock since 2000
         self.on_reset: Callable[[int], None] = lambda cause: None
         self._watchdog: Event | None = None
         self._watchdog_ms = 0
@@ -202,10 +203,27 @@ class Hardware:
     def boot_facts(self, ticks_ms: int, cause: int) -> bytes:
         """Return the answer to HELLO."""
         c = self.charges
-        rtc_us = self.timeline.now + self.rtc_offset_us
+        rtc_us = self._gained(self.timeline.now) + self.rtc_offset_us
         return struct.pack(
-            ops.BOOT, rtc_us, ticks_ms, cause, c.wake_us, c.sha_us, c.aes_us, c.gc_us, c.spi_us, c.grain_ms
+            ops.BOOT,
+            rtc_us,
+            ticks_ms,
+            cause,
+            c.wake_us,
+            c.sha_us,
+            c.aes_us,
+            c.gc_us,
+            c.spi_us,
+            c.grain_ms,
+            c.clock_gain,
         )
+
+    def set_rtc(self, us: int) -> None:
+        """Let the processor's clock show `us` since 2000."""
+        self.rtc_offset_us = us - self._gained(self.timeline.now)
+
+    def _gained(self, us: int) -> int:
+        return us + us * self.charges.clock_gain // 1_000_000
 
     def partition(self, label: str) -> Partition:
         """Return the partition named `label`. Raises KeyError."""
@@ -400,7 +418,7 @@ class Hardware:
         return b"\x00" if answer is None else b"\x01" + answer
 
     def _rtc_set(self, payload: bytes) -> None:
-        self.rtc_offset_us = struct.unpack("<q", payload)[0] - self.timeline.now
+        self.set_rtc(struct.unpack("<q", payload)[0])
 
     def _rtc_memory(self, payload: bytes) -> bytes | None:
         if not payload:

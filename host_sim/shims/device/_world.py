@@ -68,11 +68,24 @@ def spend(us):
 
 
 _boot = struct.unpack(_ops.BOOT, ask(_ops.HELLO))
-rtc_us = _boot[0] - now_us  # add to now_us: us since 2000
 ticks_us = _boot[1] * 1000 - now_us  # add to now_us: the board's ticks, before wrapping
 reset_cause = _boot[2]
-WAKE_US, SHA_US, AES_US, GC_US, SPI_US, GRAIN_MS = _boot[3:]
+WAKE_US, SHA_US, AES_US, GC_US, SPI_US, GRAIN_MS, _gain = _boot[3:]
 _boot_us = now_us
+_rtc_us = _boot[0]
+_rtc_set_us = now_us
+
+
+def clock_us():
+    """Return what the RTC shows: us since 2000."""
+    passed = now_us - _rtc_set_us
+    return _rtc_us + passed + passed * _gain // 1000000
+
+
+def set_clock(us):
+    """Let the RTC show `us` since 2000."""
+    global _rtc_us, _rtc_set_us
+    _rtc_us, _rtc_set_us = us, now_us
 
 
 def grained(at_us):

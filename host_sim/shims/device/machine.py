@@ -98,11 +98,12 @@ class RTC:
         import _link
 
         if parts is None:
-            t = _link.gmtime((_world.now_us + _world.rtc_us) // 1000000 + 946684800)
-            return (t[0], t[1], t[2], t[6], t[3], t[4], t[5], (_world.now_us + _world.rtc_us) % 1000000)
+            us = _world.clock_us()
+            t = _link.gmtime(us // 1000000 + 946684800)
+            return (t[0], t[1], t[2], t[6], t[3], t[4], t[5], us % 1000000)
         seconds = _link.timegm((parts[0], parts[1], parts[2], parts[4], parts[5], parts[6])) - 946684800
         us = seconds * 1000000 + parts[7]
-        _world.rtc_us = us - _world.now_us
+        _world.set_clock(us)
         _world.post(_ops.RTC_SET, struct.pack("<q", us))
 
 

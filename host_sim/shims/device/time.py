@@ -51,7 +51,8 @@ def sleep(s):
 
 
 def time():
-    return (_now() + _world.rtc_us) // 1000000
+    _now()
+    return _world.clock_us() // 1000000
 
 
 def gmtime(seconds=None):
