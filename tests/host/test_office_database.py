@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text, update
+from sqlalchemy import insert, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -120,7 +120,7 @@ def test_migrations_lead_to_the_tables_that_the_code_has(books):
     with books.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, models.Base.metadata) == []
-    assert engine.upgrade(books.engine) == ("0001", "0001")
+    assert engine.upgrade(books.engine) == ("0002", "0002")
 
 
 @on_both
@@ -158,6 +158,41 @@ def test_events_of_a_gate(books):
     assert books.alarms() == [("journal_fork", "record 4")]
     faults = verify.verify(books.folder, books.engine).faults
     assert len(faults) == 1 and faults[0].startswith("gates A: no act made it so: key_id is ")
+
+
+@on_both
+def test_events_have_the_order_in_which_they_came_to_count(books):
+    (books.folder.keys / "gate-A.key").write_text(KEY.hex())
+    with books.engine.connect() as connection:
+        connection.execute(update(models.Gate).values(key_id=folder.key_id_of(KEY)))
+        connection.commit()
+    journal, raws = written(12, torn=5)
+    office = books.books()
+    office.take_events("A", journal.journal_id, 1, raws[:5])
+    office.take_events("A", journal.journal_id, 4, raws[3:])  # two come again
+    rows = sorted(books.rows(models.Event), key=lambda row: row.seq)
+    assert [(row.seq, row.arrived) for row in rows if row.state != "counts"] == [(5, None)]
+    assert [row.arrived for row in rows if row.state == "counts"] == list(range(1, 12))
+    assert books.row(models.State, 1).last_event == 11
+
+
+@on_both
+def test_events_of_older_books_are_numbered_in_the_order_of_time(books):
+    with books.engine.connect() as connection:
+        for statement in (
+            "DROP INDEX ix_events_arrived",
+            "ALTER TABLE events DROP COLUMN arrived",
+            "ALTER TABLE state DROP COLUMN last_event",
+            "UPDATE alembic_version SET version_num = '0001'",
+        ):
+            connection.execute(text(statement))
+        for seq, time, state in ((1, 30, "counts"), (2, 20, "counts"), (3, 10, "torn"), (4, 40, "counts")):
+            values = {"gate": "A", "journal_id": b"abcd", "seq": seq, "raw": bytes(32), "state": state}
+            connection.execute(insert(models.Event).values(values | {"time": time, "type": "x", "key": b"k"}))
+        connection.commit()
+    assert engine.upgrade(books.engine) == ("0001", "0002")
+    assert {row.seq: row.arrived for row in books.rows(models.Event)} == {1: 2, 2: 1, 3: None, 4: 3}
+    assert books.row(models.State, 1).last_event == 3
 
 
 @on_both
@@ -203,7 +238,7 @@ def test_books_of_another_version_are_not_touched(office):
     with office.engine.connect() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
         connection.commit()
-    words = "the books have version 0000, this program works with 0001: pinter office upgrade"
+    words = "the books have version 0000, this program works with 0002: pinter office upgrade"
     with pytest.raises(BooksError, match=words):
         engine.check(office.engine, "JKT")
 

@@ -140,3 +140,25 @@ def test_what_is_of_no_gate_changes_nothing(office, topic):
     assert service.rejected == 1
     assert list(service.outgoing()) == []
     assert office.rows(models.Journal) == [] and office.card(BLUE).state == "free"
+
+
+def test_what_is_known_of_a_gate_at_work(office):
+    world = ServiceWorld(office)
+    assert [(live.online, live.heard_s, live.status) for live in world.service.live().values()] == [
+        (False, None, None)
+    ] * 2
+    world.run(3)
+    world.service.received(f"pinter/1/{SITE}/A/status", b'{"online": true, "time": 5}')
+    live = world.service.live()["A"]
+    assert live.online and live.heard_s is not None and world.now - live.heard_s < 10
+    assert live.have is not None and live.have.seq == world.gates["A"].journal.seq
+    assert (live.status, live.status_s) == ({"online": True, "time": 5}, world.now)
+
+
+@pytest.mark.parametrize(
+    "report", [b"", b"x", b"[1]", b"\xff", b"[" * 4000, b'{"a": "' + bytes([97]) * 4096 + b'"}']
+)
+def test_a_report_that_is_none_is_dropped(office, report):
+    service = Service(office.folder, office.engine, lambda: MORNING)
+    service.received(f"pinter/1/{SITE}/A/status", report)
+    assert (service.rejected, service.live()["A"].status) == (1, None)

@@ -257,10 +257,14 @@ class Books(MemoryOffice):
         told = [*of.staged, *of.unsure]
         with self._keeping(gate) as kept:
             super().take_events(gate, journal_id, first, raws)
-            with writing(self._engine) as (db, _):
+            with writing(self._engine) as (db, state):
                 last = min(copy.acknowledged, first + len(raws) - 1)
                 for seq in sorted({*suspects, *range(max(first, before + 1), last + 1)}):
-                    db.merge(_event_row(gate, copy, seq))
+                    row = _event_row(gate, copy, seq)
+                    if row.state == COUNTS:
+                        state.last_event += 1
+                        row.arrived = state.last_event
+                    db.merge(row)
                 db.get_one(models.Journal, (gate, journal_id)).acknowledged = copy.acknowledged
                 if [*of.staged, *of.unsure] != told:
                     _put_moves(db, gate, of.staged, of.unsure)

@@ -4,7 +4,10 @@ Owns one session for each gate and what happens when the books fail: what a gate
 come, and it will come again. A transport (a broker) calls `received`, and sends what `outgoing` gives.
 """
 
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -13,11 +16,26 @@ from tools.office.db.engine import BooksError
 from tools.office.desk import Desk
 from tools.office.folder import Folder
 from tools.office.keys import KeyFileError
-from tools.office.session import GateSession
+from tools.office.session import GateSession, Have
 
-CHANNELS = ("up", "events")
+CHANNELS = ("up", "events", "status")
+_STATUS_BYTES = 4096
 _BURST = 8  # frames for a gate at a time
 _CLOSING_S = 30  # how often it is asked whether closing time has come
+
+
+@dataclass(frozen=True)
+class Live:
+    """What is known of a gate at work. `heard_s`: when its last signed frame came; `have`: the last one.
+
+    `status`: its report for everybody, which came at `status_s`. It is not signed: for display only.
+    """
+
+    online: bool
+    heard_s: float | None
+    have: Have | None
+    status: dict[str, Any] | None
+    status_s: float | None
 
 
 class Service:
@@ -33,6 +51,7 @@ class Service:
         self._books = Books(folder, engine, now())
         self._desk = Desk(folder, engine, now, "service")
         self._sessions: dict[str, tuple[bytes, GateSession]] = {}
+        self._statuses: dict[str, tuple[dict[str, Any], float]] = {}
         self._closing_at = 0.0
         self.faults: list[str] = []
         self.rejected = 0
@@ -42,6 +61,15 @@ class Service:
         """Return the names of the gates that were heard within the last 10 s."""
         now_s = self._now()
         return [gate for gate, (_, session) in self._sessions.items() if session.online(now_s)]
+
+    def live(self) -> dict[str, Live]:
+        """Return what is known of each gate, by name. May be called from another thread."""
+        now_s = self._now()
+        found = {}
+        for gate, (_, session) in self._sessions.copy().items():
+            status, status_s = self._statuses.get(gate, (None, None))
+            found[gate] = Live(session.online(now_s), session.heard_s, session.report, status, status_s)
+        return found
 
     def keys(self) -> dict[str, bytes]:
         """Return the gates' keys by name: a broker's secrets come from them."""
@@ -56,8 +84,23 @@ class Service:
         if parts[3] not in self._sessions:
             self.rejected += 1
             return
+        if parts[4] == "status":
+            self._note_status(parts[3], frame)
+            return
         session = self._sessions[parts[3]][1]
         self._try(lambda: session.received(parts[4], frame, self._now()))
+
+    def _note_status(self, gate: str, report: bytes) -> None:
+        try:
+            if len(report) > _STATUS_BYTES:
+                raise ValueError
+            status = json.loads(report)
+            if not isinstance(status, dict):
+                raise ValueError
+        except (ValueError, RecursionError):
+            self.rejected += 1
+            return
+        self._statuses[gate] = status, self._now()
 
     def outgoing(self) -> Iterator[tuple[str, bytes]]:
         """Yield (topic, frame) of what is to be sent now. Call it after `received`, and every 100 ms."""

@@ -199,6 +199,11 @@ class GateSession:
         """Return whether the gate was heard within the last 10 s."""
         return self._heard_s is not None and now_s - self._heard_s <= _CONTACT_S
 
+    @property
+    def heard_s(self) -> float | None:
+        """Return when the gate's last signed frame came, None before the first."""
+        return self._heard_s
+
     # In
 
     def received(self, channel: str, frame: bytes, now_s: float) -> None:

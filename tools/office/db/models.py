@@ -44,6 +44,7 @@ class State(Base):
     nonce: Mapped[int] = mapped_column(BigInteger, default=0)  # of the last command
     last_party: Mapped[int] = mapped_column(default=0)
     last_move: Mapped[int] = mapped_column(BigInteger, default=0)
+    last_event: Mapped[int] = mapped_column(BigInteger, default=0)  # number of the last arrival
     reclaimed: Mapped[int] = mapped_column(BigInteger, default=0)  # up to when overdue cards were reported
     audit_seq: Mapped[int] = mapped_column(BigInteger, default=0)
     audit_mac: Mapped[bytes] = mapped_column(LargeBinary(32), default=bytes(32))
@@ -203,7 +204,10 @@ class Journal(Base):
 
 
 class Event(Base):
-    """A journal record: its 32 bytes as they came, whether they count, and what they say."""
+    """A journal record: its 32 bytes as they came, whether they count, and what they say.
+
+    `arrived` rises from one to the next that comes to count, at all gates; None = it does not count.
+    """
 
     __tablename__ = "events"
     gate: Mapped[str] = mapped_column(String(12), primary_key=True)
@@ -214,6 +218,8 @@ class Event(Base):
     time: Mapped[int] = mapped_column(BigInteger, index=True)
     type: Mapped[str] = mapped_column(String(16))
     key: Mapped[bytes] = mapped_column(LargeBinary(8), index=True)
+    arrived: Mapped[int | None] = mapped_column(BigInteger)
+    __table_args__ = (Index("ix_events_arrived", "arrived", unique=True),)
 
 
 class Alarm(Base):
