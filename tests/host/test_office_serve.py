@@ -29,6 +29,7 @@ from tests.host.sync_world import SITE, World, key_of
 from tests.host.test_office_cli import YELLOW, at, run
 from tools.office import broker, serve
 
+PINTER = (sys.executable, "-c", "from tools.cli.main import main; main()")
 DEFAULTS = config.parse({"site": SITE, "gate": "A", "board": "X", "min_tier": "uid"})
 
 
@@ -37,9 +38,8 @@ class Served:
 
     def __init__(self, *options: str) -> None:
         self._log = open("serve.log", "ab+")  # noqa: SIM115
-        command = [sys.executable, "-c", "from tools.cli.main import main; main()", "office", "serve"]
         self.process = subprocess.Popen(
-            [*command, *options],
+            [*PINTER, "office", "serve", *options],
             stderr=self._log,
             stdout=self._log,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
