@@ -34,6 +34,7 @@ FOR_HOST = (
     "keywrap",
     "officekeys",
     "errors",
+    "ed25519",
     "cards.ev2",
     "cards.ev2_full",
     "cards.aes",
@@ -86,14 +87,15 @@ FIRMWARE = {
     ("cmac",): ((), (*_BASIC, "cryptolib")),
     ("keywrap",): (("errors", "crypto"), _BASIC),
     ("officekeys",): (("cmac", "keywrap"), _BASIC),
+    ("ed25519",): ((), _BASIC),
     ("report",): (("lane",), ("json",)),
     ("drivers.*",): (("errors", "release", "drivers.*"), (*_BASIC, "array", "time", "asyncio")),
     ("cards.*",): (
         ("errors", "crypto", "cmac", "records", "cards.*"),
         (*_BASIC, "array", "time", "asyncio", "cryptolib", "binascii", "os", "sys"),
     ),
-    ("allowlist", "deltas", "slots", "recover"): (
-        (*_SERVICES, "allowlist", "deltas", "slots", "recover"),
+    ("allowlist", "deltas", "slots", "recover", "listflash"): (
+        (*_SERVICES, "allowlist", "deltas", "slots", "recover", "listflash"),
         _SOFT,
     ),
     ("journal", "journal_open"): ((*_SERVICES, "journal", "journal_open"), _SOFT),
