@@ -99,9 +99,7 @@ def _decode(raw):
         x = x * _ROOT % _P
         if (v * x * x - u) % _P:
             return None
-    if not x and sign:
-        return None
-    if x & 1 != sign:
+    if x & 1 != sign:  # with x = 0 the point is of small order, and refused for that
         x = _P - x
     return x, y, 1, x * y % _P
 

@@ -158,6 +158,10 @@ def test_a_key_that_is_no_point_or_not_canonical_is_refused():
     _, message, signature = vector(0)
     for y in (2, PRIME + 3, PRIME + 18):
         assert verify(y.to_bytes(32, "little"), message, signature) is False, y
+    # Nobody knows a signature for such a point, so that it is refused shows only here.
+    for y in (3, 18):
+        assert result(ed25519._decode(y.to_bytes(32, "little"))), y
+        assert result(ed25519._decode((PRIME + y).to_bytes(32, "little"))) is None, y
 
 
 def test_other_lengths_are_refused():
