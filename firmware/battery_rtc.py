@@ -34,14 +34,14 @@ class BatteryRTC:
         self._rtc = rtc
         self._chip = chip
         self.memory = rtc.memory
-        boots, is_kept = rtcmem.unpack(rtc.memory())
+        boots, is_kept, text = rtcmem.unpack(rtc.memory())
         if is_kept:
             return
         try:
             parts = chip.read()
             if parts:
                 rtc.datetime(parts)
-                rtc.memory(rtcmem.pack(boots, True))
+                rtc.memory(rtcmem.pack(boots, True, text))
         except BusError as error:
             sys.print_exception(error)
 

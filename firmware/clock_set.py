@@ -31,7 +31,7 @@ def start_clock(clock: "Clock", floor: int, rtc=None) -> bool:
     """
     clock.floor = floor
     clock._rtc = rtc = rtc or clock._rtc
-    _, kept = rtcmem.unpack(rtc.memory())
+    _, kept, _ = rtcmem.unpack(rtc.memory())
     unix_ms = _rtc_ms(rtc) if kept else 0
     clock.trusted = kept and unix_ms >= (floor - _BACK_S) * 1000
     clock._offset_ms = max(unix_ms if clock.trusted else 0, floor * 1000) - clock.uptime_ms()
@@ -64,7 +64,8 @@ def set_clock(clock: "Clock", unix_ms: int, source: str) -> bool:
     clock._synced_ms = uptime_ms
     t = time.gmtime(clock.synced - _EPOCH)
     rtc.datetime((t[0], t[1], t[2], t[6], t[3], t[4], t[5], unix_ms % 1000 * 1000))
-    rtc.memory(rtcmem.pack(rtcmem.unpack(rtc.memory())[0], True))
+    boots, _, text = rtcmem.unpack(rtc.memory())
+    rtc.memory(rtcmem.pack(boots, True, text))
     return True
 
 

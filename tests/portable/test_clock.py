@@ -81,7 +81,7 @@ def test_a_source_makes_time_trusted_and_sets_the_rtc():
     assert made.set((FLOOR + 3600) * 1000 + 250, "office")
     assert made.trusted and made.now_ms() == (FLOOR + 3600) * 1000 + 250
     assert made._rtc.set_to[:3] == (2026, 3, 2) and made._rtc.set_to[7] == 250000
-    assert rtcmem.unpack(made._rtc.kept) == (0, True)
+    assert rtcmem.unpack(made._rtc.kept) == (0, True, b"")
 
 
 def test_a_step_back_of_more_than_120_s_is_refused_and_changes_nothing():
