@@ -44,9 +44,8 @@ class SimulatedOffice:
         self._due: Event | None = None
         self.books = MemoryOffice(site, presence_reset, utc_offset_min)
         world.network.names[BROKER_NAME] = ADDRESS
-        self.line = OfficeLine(
-            world.timeline, world.network, Broker(world.timeline, world.network), seed=seed
-        )
+        self.broker = Broker(world.timeline, world.network)
+        self.line = OfficeLine(world.timeline, world.network, self.broker, seed=seed)
         self.line.on_message = self._received
 
     def open(

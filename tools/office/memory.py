@@ -156,6 +156,10 @@ class MemoryOffice:
         journals = self._gates[gate].journals.values()
         return [event for copy in journals for _, event in sorted(copy.events.items())]
 
+    def confirmed(self, gate: str) -> int:
+        """Return the number of the list that `gate` said it has."""
+        return self._gates[gate].confirmed
+
     # For the sessions: session.Office
 
     def gate_key(self, gate: str) -> bytes:

@@ -1,0 +1,518 @@
+"""A gate in service for weeks of virtual time: 2,000 taps a day, faults every day, and what must always hold.
+
+Owns the run and its judgement; what happens when is `soak_plan`'s. The firmware is the real one on real
+MicroPython, but for how often it looks: at cards every 400 ms by day and every 5 s at night, at inputs every
+100 ms and every second, at its connection every 200 ms and every second. Cards are held for 1.2 s. Each gate has an office and a process of its own.
+"""
+
+import dataclasses
+import multiprocessing
+import pathlib
+import random
+import shutil
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+from firmware import records
+from firmware.crypto import card_key
+from firmware.policy import ALARMS, REASONS
+from host_sim.bench import soak_plan
+from host_sim.bench.soak_plan import DAY_S, Day, Fault, Odd, Visit
+from host_sim.cards import pool
+from host_sim.cards.picc import Card
+from host_sim.engine import World
+from host_sim.gate import Gate
+from host_sim.hardware import TYPICAL, WORST
+from host_sim.links import Ended
+from host_sim.office import NETWORK, SimulatedOffice
+from host_sim.scenario import stage
+from tools import mpy
+from tools.office import cardkeys
+from tools.office import visits as bookings
+
+START = 1772384400 - DAY_S  # 2026-03-01T00:00 local, UTC+7
+SETTINGS = {"min_tier": "uid", "poll_ms": 400, "network": NETWORK, "gates": 1}
+HEAP = "256k"
+CARDS = 400
+DRIFT_PPM = 40
+_EVERY_TENTH = 10  # card proves itself
+_BASE = 3000  # credentials of people who do not come
+_HOLD_US = 1_200_000
+_US = 1_000_000
+_BOOT_S = 25  # from power to a gate that must decide
+_RETRY_S = 12
+_RETRIES = 4
+_LEAD_S = 600  # before the first day
+_MUST_NOT = ("journal_lost", "fault", "task_restart", "update_rejected", "safe_mode")
+_SCHEDULE = (  # file, text of the firmware, what the soak puts in its place
+    (
+        "app.py",
+        "        poll_ms = self._gate.site.poll_ms\n",
+        "        poll_ms = self._gate.site.poll_ms\n        by_day = poll_ms\n",
+    ),
+    (
+        "app.py",
+        "            late = time.ticks_diff(time.ticks_ms(), due)\n",
+        "            poll_ms = by_day if _is_day(self._gate.clock.now()) else 5000\n"
+        "            late = time.ticks_diff(time.ticks_ms(), due)\n",
+    ),
+    (
+        "app.py",
+        "            self._hardware.feedback.poll(time.ticks_ms())\n            await asyncio.sleep_ms(_IO_MS)\n",
+        "            self._hardware.feedback.poll(time.ticks_ms())\n"
+        "            await asyncio.sleep_ms(100 if _is_day(self._gate.clock.now()) else 1000)\n",
+    ),
+    (
+        "link.py",
+        "        return asyncio.sleep_ms(_TICK_MS)\n",
+        "        is_day = 7 <= (self._gate.clock.now() + 25200) // 3600 % 24 < 17\n"
+        "        return asyncio.sleep_ms(200 if is_day else 1000)\n",
+    ),
+    (
+        "app.py",
+        "class App:\n",
+        "def _is_day(unix):\n    return 7 <= (unix + 25200) // 3600 % 24 < 17\n\n\nclass App:\n",
+    ),
+)
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What became of one gate. `heap`: (day and fraction, allocated bytes); `problems`: what did not hold."""
+
+    seed: int
+    profile: str
+    days: int
+    taps: int = 0
+    grants: int = 0
+    denials: int = 0
+    refused_by_faults: int = 0  # honest people who were refused, or not seen, in a fault
+    events: int = 0
+    boots: int = 0
+    faults: dict[str, int] = dataclasses.field(default_factory=dict[str, int])
+    reasons: dict[str, int] = dataclasses.field(default_factory=dict[str, int])
+    alarms: dict[str, int] = dataclasses.field(default_factory=dict[str, int])
+    heap: list[tuple[float, int]] = dataclasses.field(default_factory=list[tuple[float, int]])
+    heap_grown: int = 0
+    busiest_sector: int = 0
+    list_changes: int = 0
+    real_s: float = 0.0
+    problems: list[str] = dataclasses.field(default_factory=list[str])
+
+
+def measure(days: int, gates: int = 2, seed: int = 1, taps: int = 2000, runtime: str = "micropython") -> list[Outcome]:
+    """Let `gates` gates run for `days` days, every second one on a slow board. Raises DeployError."""
+    jobs = [(days, seed + n, taps, ("typical", "worst")[n % 2], runtime) for n in range(gates)]
+    if gates == 1:
+        return [_run(jobs[0])]
+    with ProcessPoolExecutor(gates, multiprocessing.get_context("spawn")) as workers:
+        return list(workers.map(_run, jobs))
+
+
+def _run(job: tuple[int, int, int, str, str]) -> Outcome:
+    days, seed, taps, profile, runtime = job
+    return Soak(days, seed, taps, profile, runtime).run()
+
+
+class _Person:
+    """Somebody with the card of a visit, who tries until it works or there is no point."""
+
+    def __init__(self, visit: Visit, key: bytes) -> None:
+        self.visit = visit
+        self.key = key
+        self.is_inside = False
+        self.tries = 0
+
+
+class Soak:
+    """One gate, its office, and everybody who comes; `run` it once."""
+
+    def __init__(self, days: int, seed: int, taps: int, profile: str, runtime: str) -> None:
+        charges = dataclasses.replace(TYPICAL if profile == "typical" else WORST, clock_gain=DRIFT_PPM)
+        self.outcome = Outcome(seed, profile, days)
+        self._taps_a_day = taps
+        self._runtime = runtime
+        self._chance = random.Random(f"soak {seed}")
+        self._world = World(START - _LEAD_S, runtime=runtime, charges=charges, hang_s=120.0)
+        self._office = SimulatedOffice(self._world, stage.SITE, seed=seed)
+        self._uids = [b"\x04" + (0x10000 + n).to_bytes(6, "big") for n in range(CARDS)]
+        self._keys = [card_key(stage.SITE_KEY, uid) for uid in self._uids]
+        self._visits: dict[bytes, Visit] = {}  # who may go in, by card key
+        self._returned: dict[bytes, tuple[Visit, int]] = {}  # and the number of the list that says no longer
+        self._issued_at: dict[bytes, int] = {}
+        self._raws: dict[int, bytes] = {}  # the journal as it was written
+        self._last: dict[tuple[str, bytes], tuple[int, records.Event]] = {}  # decision by direction and key
+        self._licence = {"in": -_US, "out": -_US}
+        self._disturbed_us = 0  # until then nobody is owed anything
+        self._is_fire = False
+        self._is_off = False
+        self._off_for = 10.0, True  # seconds without power, and whether the clock goes on
+        self._cuts = 0
+
+    # The run
+
+    def run(self) -> Outcome:
+        """Return what became of it."""
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="pinter-soak-") as folder, self._world as world:
+            self._gate = self._make(pathlib.Path(folder))
+            self._gate.on_event(self._see)
+            self._gate.power_on()
+            try:
+                world.run_for(_LEAD_S)
+                for number in range(self.outcome.days):
+                    self._day(number)
+                self._judge_end()
+            except Ended as error:
+                self._problem("the firmware ended: " + " ".join(str(error).split())[-300:])
+        self.outcome.real_s = round(time.monotonic() - began, 1)
+        return self.outcome
+
+    def _make(self, folder: pathlib.Path) -> Gate:
+        copy = folder / "firmware"
+        shutil.copytree(mpy.FIRMWARE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        for name, text, other in _SCHEDULE:
+            path = copy / name
+            source = path.read_text(encoding="utf-8")
+            if source.count(text) != 1:
+                raise ValueError(f"firmware/{name} does not have the line that the soak changes: {text.strip()}")
+            path.write_text(source.replace(text, other), encoding="utf-8")
+        begins, ends = START - _LEAD_S - 60, START + DAY_S
+        base = [
+            bookings.Visit(b"\x04" + (0x900000 + n).to_bytes(6, "big"), "yellow", 1, int(START), int(ends))
+            for n in range(_BASE)
+        ]
+        credentials = [one.credential(stage.SITE_KEY) for one in base]
+        self._office.open([("A", stage.gate_key("A"))], credentials, begins, ends)
+        published = stage.published("A", base, begins, ends)
+        made = stage.provisioned("A", SETTINGS, published)
+        return self._world.add_gate("A", **made, heap=HEAP, firmware=copy)
+
+    def _day(self, number: int) -> None:
+        midnight = START + number * DAY_S
+        day = soak_plan.plan(self.outcome.seed, number, midnight, self._taps_a_day, CARDS)
+        self._schedule(day)
+        for hour in range(1, 25):
+            self._world.run_until(self._at(midnight + hour * 3600 - 1))
+            found = self._gate.heap() if self._runtime == "micropython" else None
+            if found is not None:
+                self.outcome.heap.append((number + hour / 24, found["alloc"]))
+            if hour == 23:
+                self._judge_evening(number)
+
+    def _schedule(self, day: Day) -> None:
+        for visit in day.visits:
+            self._later(visit.issued, self._issue, visit)
+        for odd in day.odd:
+            self._later(odd.at, self._odd, odd)
+        for fault in day.faults:
+            self._later(fault.at, self._fault, fault)
+
+    def _at(self, unix: float) -> int:
+        return round((unix - self._world.start_unix) * _US)
+
+    def _later(self, unix: float, function: Any, *arguments: Any) -> None:
+        self._world.at(self._at(unix), function, *arguments)
+
+    def _problem(self, text: str) -> None:
+        day = (self._world.unix() - START) / DAY_S
+        self.outcome.problems.append("day %.4f: %s" % (day, text))
+
+    def _disturb(self, seconds: float) -> None:
+        self._disturbed_us = max(self._disturbed_us, self._world.now + round(seconds * _US))
+
+    # People
+
+    def _issue(self, visit: Visit) -> None:
+        number = visit.card
+        key = self._keys[number]
+        tier = "aes" if number % _EVERY_TENTH == 0 else "uid"
+        booked = bookings.Visit(self._uids[number], "yellow", 1, visit.begins, visit.ends, tier=tier)
+        secrets = {key: self._secret(number)} if tier == "aes" else {}
+        self._office.books.issue(booked.credential(stage.SITE_KEY), self._world.unix(), secrets)
+        self._issued_at[key] = self._office.books.list_seq()
+        self._office.acted()
+        self.outcome.list_changes += 1
+        self._visits[key] = visit
+        person = _Person(visit, key)
+        self._later(visit.enters, self._try, person, "in")
+        self._later(visit.leaves, self._leave, person)
+        self._later(visit.returned, self._return, person)
+
+    def _secret(self, number: int) -> bytes:
+        secret = cardkeys.secret(stage.CARD_MASTER, self._uids[number], records.TIERS.index("aes"))
+        assert secret is not None
+        return secret
+
+    def _card(self, number: int, is_copy: bool = False) -> Card:
+        uid = self._uids[number]
+        if number % _EVERY_TENTH:
+            return Card(uid)
+        numbers = (cardkeys.APPLICATION, cardkeys.GATE, *cardkeys.SPARE)
+        keys = {n: cardkeys.derive(stage.CARD_MASTER, uid, n) for n in numbers}
+        return pool.ntag424(
+            uid, pool.other_keys(uid) if is_copy else keys, stage.SITE, draw=self._chance.randbytes, work_us=2000
+        )
+
+    def _try(self, person: _Person, direction: str) -> None:
+        """Hold the card to the reader, and look in a moment what came of it."""
+        if direction == "out" and not person.is_inside:
+            return
+        if direction == "in" and self._world.unix() > person.visit.leaves - 60:
+            return  # too late to be worth it
+        field = self._gate.hardware.fields[direction]
+        if field.cards:
+            self._world.at(self._world.now + 3 * _US, self._try, person, direction)
+            return
+        if self._is_off or self._is_fire:
+            self._walk_free(person, direction)
+            return
+        person.tries += 1
+        self.outcome.taps += 1
+        card = self._card(person.visit.card)
+        began = self._world.now
+        is_owed = self._is_owed(person, direction)
+        field.enter(card)
+        self._world.at(began + _HOLD_US, self._take_away, field, card)
+        self._world.at(began + _HOLD_US + 300_000, self._look, person, direction, began, is_owed)
+
+    def _walk_free(self, person: _Person, direction: str) -> None:
+        """Without power and at fire the turnstile turns freely."""
+        if direction == "out":
+            person.is_inside = False
+        else:
+            self._world.at(self._world.now + 60 * _US, self._try, person, direction)
+
+    def _is_owed(self, person: _Person, direction: str) -> bool:
+        """Return whether the gate, as it stands, must let this person pass."""
+        if self._world.now < self._disturbed_us:
+            return False
+        status = self._gate.status()
+        if status is None or status["fault"] or not status["trusted"] or status["alarms"].count("reader_dead"):
+            return False
+        now = self._world.unix()
+        if direction == "in" and not person.visit.begins <= now <= person.visit.ends:
+            return False
+        if direction == "in" and now > status["list"]["expires"]:
+            return False
+        return status["list"]["seq"] >= self._issued_at[person.key]
+
+    def _take_away(self, field: Any, card: Card) -> None:
+        if card in field.cards:
+            field.leave(card)
+
+    def _look(self, person: _Person, direction: str, began: int, is_owed: bool) -> None:
+        at, event = self._last.get((direction, person.key), (-1, None))
+        if event is not None and at >= began and event.type == "grant":
+            self._walk(person, direction)
+            return
+        reason = REASONS[event.reason] if event is not None and at >= began else "not seen"
+        if is_owed and reason != "lane_busy" and self._world.now > self._disturbed_us:
+            self._problem(f"card {person.visit.card} should have passed {direction}: {reason}")
+        self.outcome.refused_by_faults += reason != "lane_busy"
+        if person.tries < _RETRIES or direction == "out":
+            self._world.at(self._world.now + _RETRY_S * _US, self._try, person, direction)
+
+    def _walk(self, person: _Person, direction: str) -> None:
+        person.is_inside = direction == "in"
+        person.tries = 0
+        hardware, sensor = self._gate.hardware, f"sensor_{direction}"
+        now = self._world.now
+        self._world.at(now + 200_000, hardware.set_input, sensor, True)
+        self._world.at(now + 700_000, hardware.set_input, sensor, False)
+
+    def _leave(self, person: _Person) -> None:
+        person.tries = 0
+        self._try(person, "out")
+
+    def _return(self, person: _Person) -> None:
+        """Give the card back, if its owner is out by now."""
+        if person.is_inside:
+            self._later(self._world.unix() + 30, self._return, person)
+            return
+        books = self._office.books
+        books.take_back(person.key, self._world.unix())
+        self._office.acted()
+        self.outcome.list_changes += 1
+        self._returned[person.key] = self._visits.pop(person.key), books.list_seq()
+
+    def _odd(self, odd: Odd) -> None:
+        field = self._gate.hardware.fields[odd.direction]
+        number = odd.card - odd.card % _EVERY_TENTH if odd.kind == "copy" else odd.card
+        own, other = self._keys[number], (number + 1) % CARDS
+        if field.cards or self._is_off or self._is_fire:
+            self._world.at(self._world.now + 3 * _US, self._odd, odd)
+            return
+        cards = {
+            "stranger": lambda: [Card(b"\x04" + self._chance.randbytes(6).replace(b"\x88", b"\x89"))],
+            "copy": lambda: [self._card(number, is_copy=True)],
+            "torn": lambda: [self._card(number)],
+            "two": lambda: [self._card(number), self._card(other)],
+        }[odd.kind]()
+        self.outcome.taps += 1
+        began = self._world.now
+        for card in cards:
+            field.enter(card)
+            hold_us = 120_000 if odd.kind == "torn" else _HOLD_US
+            self._world.at(began + hold_us, self._take_away, field, card)
+        if odd.kind != "torn":
+            self._world.at(began + _HOLD_US + 300_000, self._look_odd, odd, (own, self._keys[other]), began)
+
+    def _look_odd(self, odd: Odd, keys: tuple[bytes, ...], began: int) -> None:
+        for key in keys:
+            at, event = self._last.get((odd.direction, key), (-1, None))
+            if event is not None and at >= began and event.type == "grant" and odd.direction == "in":
+                self._problem(f"{odd.kind} with card {odd.card} was let in")
+
+    # Faults
+
+    def _fault(self, fault: Fault) -> None:
+        self.outcome.faults[fault.kind] = self.outcome.faults.get(fault.kind, 0) + 1
+        ends = self._world.unix() + fault.lasts
+        line = self._office.line
+        if fault.kind in ("power", "flash"):
+            self._off_for = fault.lasts, fault.keeps_clock
+        if fault.kind == "network":
+            line.set("A", down=True)
+            self._later(ends, line.set, "A")
+        elif fault.kind == "lossy":
+            line.set("A", loss=0.1, duplicate=0.1, reorder=0.2, latency_ms=200)
+            self._later(ends, line.set, "A")
+        elif fault.kind == "broker":
+            self._office.broker.stop()
+            self._later(ends, self._office.broker.start)
+        elif fault.kind == "power":
+            if not self._is_off:
+                self._gate.power_cut()
+        elif fault.kind == "flash":
+            self._gate.hardware.flash.cut_at(self._chance.randint(1, 40))
+            self._cuts += 1
+        elif fault.kind == "fire":
+            self._set_fire(True)
+            self._later(ends, self._set_fire, False)
+        elif fault.kind == "guard":
+            self._gate.hardware.set_input("guard_in", True)
+            self._later(ends, self._gate.hardware.set_input, "guard_in", False)
+            self._disturb(fault.lasts + 10)
+        else:
+            chip = self._gate.hardware.chips[fault.kind.removeprefix("reader_")]
+            chip.dead = True
+            self._disturb(fault.lasts + 10)
+            self._later(ends, self._revive, chip)
+
+    def _revive(self, chip: Any) -> None:
+        chip.dead = False
+
+    def _set_fire(self, on: bool) -> None:
+        self._is_fire = on
+        self._gate.hardware.set_input("fire", on)
+        self._disturb(10)
+
+    def _power(self, on: bool) -> None:
+        """The gate has lost its power, or has it again."""
+        self._is_off = not on
+        self._disturb(1e6 if not on else 0)
+        if on:
+            self._disturbed_us = self._world.now
+            self._disturb(_BOOT_S)
+        else:
+            seconds, keeps = self._off_for
+            self._world.at(self._world.now + round(seconds * _US), self._power_on, keeps)
+
+    def _power_on(self, keeps_clock: bool) -> None:
+        self._gate.power_on(clock_kept=keeps_clock, trusted=keeps_clock)
+
+    # What is seen, and judged
+
+    def _see(self, at_us: int, kind: str, fields: dict[str, Any]) -> None:
+        if kind == "journal":
+            self._record(at_us, fields["record"], fields["raw"])
+        elif kind == "power":
+            self._power(fields["on"])
+        elif kind == "boot":
+            self.outcome.boots += 1
+            self._disturb(_BOOT_S)
+        elif kind == "output" and fields["name"].startswith("relay") and fields["level"]:
+            direction = fields["name"].removeprefix("relay_")
+            if at_us - self._licence[direction] > 300_000 and not self._is_fire:
+                self._problem(f"the relay {direction} was on without a record")
+        elif kind == "hung":
+            self._problem("the interpreter hangs")
+        elif kind == "reset":
+            self._problem("a reset, cause %d" % fields["cause"])
+
+    def _record(self, at_us: int, event: records.Event, raw: bytes) -> None:
+        found = self.outcome
+        found.events += 1
+        if self._raws.setdefault(event.seq, raw) != raw:
+            self._problem(f"record {event.seq} was written twice")
+        direction = {1: "in", 2: "out"}.get(event.direction & 3, "")
+        if event.type in ("grant", "deny"):
+            self._last[direction, event.key] = at_us, event
+            if event.type == "grant":
+                found.grants += 1
+                self._licence[direction] = at_us
+                if direction == "in":
+                    self._judge_grant(event)
+            else:
+                found.denials += 1
+            reason = REASONS[event.reason]
+            found.reasons[reason] = found.reasons.get(reason, 0) + 1
+        elif event.type == "override":
+            self._licence[direction] = at_us
+        elif event.type == "alarm":
+            name = ALARMS[event.reason]
+            found.alarms[name] = found.alarms.get(name, 0) + 1
+            if name in _MUST_NOT:
+                self._problem(f"alarm {name}")
+
+    def _judge_grant(self, event: records.Event) -> None:
+        now = self._world.unix()
+        visit = self._visits.get(event.key)
+        if visit is None and event.key in self._returned:
+            visit, seq = self._returned[event.key]
+            status_seq = self._office.books.confirmed("A")
+            if status_seq >= seq:
+                visit = None
+        if visit is None:
+            self._problem(f"{event.key.hex()} was let in without a visit")
+        elif not visit.begins - 900 <= now <= visit.ends + 900:
+            self._problem(f"card {visit.card} was let in {now - visit.begins:.0f} s after its window began")
+
+    def _judge_evening(self, number: int) -> None:
+        status = self._gate.status()
+        if status is None:
+            self._problem("the gate does not answer in the evening")
+            return
+        if status["inside"]:
+            self._problem("in the evening %d are inside" % len(status["inside"]))
+        if status["list"]["seq"] != self._office.books.list_seq():
+            self._problem("list %d, the office has %d" % (status["list"]["seq"], self._office.books.list_seq()))
+        if status["journal"]["undelivered"] or status["journal"]["lost"]:
+            self._problem("journal: %s" % status["journal"])
+        if abs(status["time"] - self._world.unix()) > 5:
+            self._problem("the clock is off by %.0f s" % (status["time"] - self._world.unix()))
+
+    def _judge_end(self) -> None:
+        found = self.outcome
+        delivered = {event.seq: event for event in self._office.books.events("A")}
+        missing = [seq for seq, raw in self._raws.items() if delivered.get(seq) != records.unpack_event(raw)]
+        self.outcome.problems += [f"record {seq} did not reach the office as written" for seq in missing[:20]]
+        extra = delivered.keys() - self._raws.keys()
+        if len(extra) > self._cuts + found.faults.get("power", 0):
+            self._problem(f"the office has {len(extra)} records that nobody saw written")
+        for text in self._office.books.journal_alarms("A"):
+            self._problem("the office: " + text)
+        fault = stage.journal_fault(self._gate)
+        if fault is not None:
+            self._problem("journal: " + fault)
+        found.busiest_sector = max(self._gate.hardware.flash.wear)
+        found.heap_grown = grown(found.heap)
+
+
+def grown(heap: list[tuple[float, int]]) -> int:
+    """Return by how many bytes the heap at the quietest hour grew from the second day to the worst later one."""
+    nights = [size for at, size in heap if at > 1 and round(at * 24) % 24 == 6]
+    return max(nights) - nights[0] if nights else 0
