@@ -5,12 +5,12 @@ Owns options and words; `tools.office` does the work.
 
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from firmware import records
@@ -24,7 +24,7 @@ from tools.cli.office_common import (
     say,
     with_office,
 )
-from tools.office import bookings, folder, pool, verify
+from tools.office import bookings, folder, listing, pool, verify
 from tools.office.db import engine, models
 from tools.office.db.engine import reading
 
@@ -236,105 +236,23 @@ def command(office: Office, name: str, word: str, argument: str, json_too: bool)
 # What there is
 
 
-def _visits(office: Office, db: Session) -> list[dict[str, Any]]:
-    rows = db.execute(
-        select(models.Visit, models.Card, models.Party.number, models.Position.position)
-        .join(models.Card, models.Card.uid == models.Visit.card)
-        .outerjoin(models.Party, models.Party.id == models.Visit.party)
-        .outerjoin(models.Position, models.Position.key == models.Card.key)
-        .where(models.Visit.state == models.LIVE)
-        .order_by(models.Visit.id)
-    )
-    return [
-        {
-            "card": visit.card,
-            "class": visit.cls,
-            "from": visit.begin,
-            "until": visit.until,
-            "party": party or 0,
-            "booking": visit.booking or "",
-            "position": place or "unknown",
-            "blocked": of.blocked,
-        }
-        for visit, of, party, place in rows
-    ]
-
-
-def _cards(office: Office, db: Session) -> list[dict[str, Any]]:
-    return [
-        {
-            "card": row.uid,
-            "product": row.product,
-            "tier": row.tier,
-            "key_version": row.key_version,
-            "state": row.state,
-            "blocked": row.blocked,
-        }
-        for row in db.scalars(select(models.Card).order_by(models.Card.uid))
-    ]
-
-
-def _bookings(office: Office, db: Session) -> list[dict[str, Any]]:
-    return [
-        {
-            "booking": row.code,
-            "class": row.cls,
-            "from": row.begin,
-            "until": row.until,
-            "slow": row.slow,
-            "state": row.state,
-        }
-        for row in db.scalars(select(models.Booking).order_by(models.Booking.begin, models.Booking.code))
-    ]
-
-
-def _deposits(office: Office, db: Session) -> list[dict[str, Any]]:
-    rows = db.execute(
-        select(models.Deposit, models.Visit.card)
-        .join(models.Visit, models.Visit.id == models.Deposit.visit)
-        .where(models.Deposit.state == models.HELD)
-        .order_by(models.Deposit.id)
-    )
-    return [
-        {
-            "number": row.id,
-            "document": row.document,
-            "place": row.place,
-            "card": uid,
-            "since": row.opened,
-        }
-        for row, uid in rows
-    ]
-
-
-def _gates(office: Office, db: Session) -> list[dict[str, Any]]:
-    seq = db.execute(select(models.State.list_seq)).scalar_one()
-    return [
-        {
-            "gate": row.name,
-            "number": row.number,
-            "key_id": row.key_id,
-            "has_list": row.confirmed,
-            "list": seq,
-        }
-        for row in db.scalars(select(models.Gate).order_by(models.Gate.number))
-    ]
-
-
-def _alarms(office: Office, db: Session) -> list[dict[str, Any]]:
-    return [
-        {"since": row.time, "gate": row.gate or "desk", "kind": row.kind, "text": row.text}
-        for row in db.scalars(select(models.Alarm).order_by(models.Alarm.id))
-    ]
-
-
-_LISTS: dict[str, Callable[[Office, Session], list[dict[str, Any]]]] = {
-    "visits": _visits,
-    "cards": _cards,
-    "bookings": _bookings,
-    "deposits": _deposits,
-    "gates": _gates,
-    "alarms": _alarms,
+# What each list shows, of the fields that it has.
+_LISTS: dict[str, tuple[Callable[[Office, Session], list[listing.Row]], tuple[str, ...]]] = {
+    "visits": (
+        lambda office, db: listing.visits(db, listing.reset(office.folder, time.time())),
+        ("card", "class", "from", "until", "party", "booking", "position", "blocked"),
+    ),
+    "cards": (
+        lambda office, db: listing.cards(db),
+        ("card", "product", "tier", "key_version", "state", "blocked"),
+    ),
+    "bookings": (
+        lambda office, db: sorted(listing.bookings(db), key=lambda row: row["from"]),
+        ("booking", "class", "from", "until", "slow", "state"),
+    ),
+    "deposits": (lambda office, db: listing.deposits(db), ("number", "document", "place", "card", "since")),
+    "gates": (lambda office, db: listing.gates(db), ("gate", "number", "key_id", "has_list", "list")),
+    "alarms": (lambda office, db: listing.alarms(db), ("since", "gate", "kind", "text")),
 }
 _TIMES = ("from", "until", "since")
 
@@ -345,8 +263,9 @@ _TIMES = ("from", "until", "since")
 @with_office
 def list_what(office: Office, what: str, json_too: bool) -> None:
     """Show the visits that go on, cards, bookings, deposits that are held, gates, or alarms."""
+    find, fields = _LISTS[what]
     with reading(office.engine) as db:
-        rows = _LISTS[what](office, db)
+        rows = listing.chosen(find(office, db), fields)
     if json_too:
         click.echo(json.dumps(rows))
         return

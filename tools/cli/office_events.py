@@ -1,53 +1,40 @@
-"""`pinter office events`: what happened at the gates, filtered, for people and programs.
+"""`pinter office events`: what happened at the gates, filtered, for people and programs; `--follow`: as it comes.
 
-Owns options and words; the records are `tools.office`'s, as they came from the gates.
+Owns options and words; the records are `tools.office.eventlog`'s.
 """
 
 import csv
 import json
 import sys
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Iterable
 
 import click
-from sqlalchemy import select
 
-from firmware import records
-from firmware.policy import ALARMS, DIRECTIONS, MODES, REASONS
 from tools.cli.office_common import CARD, Office, Refusal, name_of, with_office
+from tools.office import eventlog
 from tools.office.db.engine import reading
-from tools.office.db.models import COUNTS, Card, Event
+from tools.office.eventlog import COLUMNS, Value
 
-COLUMNS = (
-    "gate",
-    "journal",
-    "seq",
-    "time",
-    "ms",
-    "trusted",
-    "type",
-    "direction",
-    "reason",
-    "class",
-    "card",
-    "party",
-)
-_TYPES = records.TYPES[1:]
-_REASONS = [name for name in dict.fromkeys([*REASONS, *ALARMS]) if name]
+_POLL_S = 0.3
+_AT_ONCE = 500
+
+Printer = Callable[[Iterable[Value]], None]
 
 
 @click.command()
 @click.option("--gate", callback=lambda c, p, value: value if value is None else name_of(c, p, value))
 @click.option("--card", type=CARD, help="Of this card only.")
 @click.option(
-    "--type", "kinds", multiple=True, type=click.Choice(_TYPES), help="Of this kind; may be repeated."
+    "--type", "kinds", multiple=True, type=click.Choice(eventlog.KINDS), help="Of this kind; may be repeated."
 )
 @click.option(
-    "--reason", "reasons", multiple=True, type=click.Choice(_REASONS), help="With this reason or alarm."
+    "--reason", "reasons", multiple=True, type=click.Choice(eventlog.WORDS), help="With this reason or alarm."
 )
 @click.option("--from", "begin", metavar="TIME", help="2026-03-02T08:30, or 08:30 of today.")
 @click.option("--until", metavar="TIME", help="Before this time.")
 @click.option("--last", type=click.IntRange(1), metavar="N", help="The newest N only.")
+@click.option("--follow", is_flag=True, help="Then go on with what comes, until Ctrl-C.")
 @click.option("--json", "json_too", is_flag=True, help="One JSON object a line; times are Unix seconds.")
 @click.option("--csv", "csv_too", is_flag=True, help="CSV with a header line; times are Unix seconds.")
 @with_office
@@ -60,105 +47,76 @@ def events(
     begin: str | None,
     until: str | None,
     last: int | None,
+    follow: bool,
     json_too: bool,
     csv_too: bool,
 ) -> None:
-    """Show the records that gates sent and that count, in the order of time."""
+    """Show the records that gates sent and that count, in the order of time.
+
+    With --follow what comes later is shown in the order in which it comes; another program may serve the
+    gates meanwhile.
+    """
     if json_too and csv_too:
         raise click.UsageError("--json or --csv")
-    conditions = [Event.state == COUNTS]
-    if gate is not None:
-        conditions.append(Event.gate == gate)
-    if kinds:
-        conditions.append(Event.type.in_(kinds))
-    for text, option in ((begin, "--from"), (until, "--until")):
-        unix = office.unix(text, option)
-        if unix is not None:
-            conditions.append(Event.time >= unix if option == "--from" else Event.time < unix)
-    with reading(office.engine) as db:
-        uids = {bytes(key): uid for key, uid in db.execute(select(Card.key, Card.uid))}
-        if card is not None:
-            keys = [key for key, uid in uids.items() if uid == card]
-            if not keys:
-                raise Refusal(f"card {card} is not in the pool")
-            conditions.append(Event.key == keys[0])
-        order = (Event.time, Event.gate, Event.journal_id, Event.seq)
-        newest = [column.desc() for column in order] if last is not None else order
-        query = select(Event.gate, Event.journal_id, Event.raw).where(*conditions).order_by(*newest)
-        rows = db.execute(query.execution_options(yield_per=1000))
-        found = (_value(of, journal_id, raw, uids) for of, journal_id, raw in rows)
-        values = _chosen(found, reasons, last)
-        if last is not None:
-            values = reversed(list(values))
-        _print(office, values, json_too, csv_too)
-
-
-def _chosen(
-    values: Iterator[dict[str, Any]], reasons: tuple[str, ...], last: int | None
-) -> Iterator[dict[str, Any]]:
-    count = 0
-    for value in values:
-        if reasons and value["reason"] not in reasons:
-            continue
-        yield value
-        count += 1
-        if count == last:
-            return
-
-
-def _value(gate: str, journal_id: bytes, raw: bytes, uids: dict[bytes, str]) -> dict[str, Any]:
-    event = records.unpack_event(raw)
-    key = bytes(event.key)
-    # Some kinds keep numbers in the field of the card key.
-    of_card = any(key) and event.type not in ("torn", "reclaim", "clock", "mode", "command", "list_applied")
-    return dict(
-        zip(
-            COLUMNS,
-            (
-                gate,
-                bytes(journal_id).hex(),
-                event.seq,
-                event.time,
-                event.ms,
-                not event.untrusted,
-                event.type,
-                _name(DIRECTIONS, event.direction & 15),
-                _reason(event),
-                event.cls,
-                (uids.get(key) or key.hex()) if of_card else "",
-                event.party,
-            ),
-            strict=True,
-        )
+    of = eventlog.Filter(
+        gate, card, kinds, reasons, office.unix(begin, "--from"), office.unix(until, "--until")
     )
+    show = _printer(office, json_too, csv_too)
+    try:
+        with reading(office.engine) as db:
+            seen = eventlog.last(db)
+            show(eventlog.by_time(db, of, last))
+        while follow:
+            time.sleep(_POLL_S)
+            seen = _go_on(office, of, seen, show)
+    except eventlog.UnknownCardError as error:
+        raise Refusal(str(error)) from error
+    except KeyboardInterrupt:
+        if not follow:
+            raise
 
 
-def _reason(event: records.Event) -> str:
-    table = {"alarm": ALARMS, "alarm_end": ALARMS, "mode": MODES, "grant": REASONS, "deny": REASONS}
-    return _name(table[event.type], event.reason) if event.type in table else ""
+def _go_on(office: Office, of: eventlog.Filter, seen: int, show: Printer) -> int:
+    """Show what came after event `seen`; return the number of the last one."""
+    while True:
+        with reading(office.engine) as db:
+            newest = eventlog.last(db)
+            if newest < seen:
+                raise Refusal(f"the books end with event {newest}, {seen} was seen: older ones were put back")
+            found = eventlog.arrived(db, of, after=seen, limit=_AT_ONCE) if newest > seen else []
+        show(found)
+        if len(found) < _AT_ONCE:
+            return newest
+        seen = found[-1]["id"]
 
 
-def _name(table: Any, code: int) -> str:
-    return table[code] if code < len(table) else str(code)
-
-
-def _print(office: Office, values: Iterator[dict[str, Any]], json_too: bool, csv_too: bool) -> None:
+def _printer(office: Office, json_too: bool, csv_too: bool) -> Printer:
+    """Return what prints events; each call leaves nothing behind in a buffer."""
     if json_too:
-        for value in values:
-            click.echo(json.dumps(value))
-    elif csv_too:
-        writer = csv.DictWriter(sys.stdout, list[str](COLUMNS), lineterminator="\n")
-        writer.writeheader()
+        return lambda values: _each(values, lambda value: json.dumps({name: value[name] for name in COLUMNS}))
+    if not csv_too:
+        return lambda values: _each(values, lambda value: _line(office, value))
+    writer = csv.DictWriter(sys.stdout, list[str](COLUMNS), extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+
+    def rows(values: Iterable[Value]) -> None:
         writer.writerows(values)
-    else:
-        for value in values:
-            time = (
-                office.clock(value["time"]) + f":{value['time'] % 60:02}" + ("" if value["trusted"] else "?")
-            )
-            party = f"party {value['party']}" if value["party"] else ""
-            words = (value["direction"], value["reason"], value["card"], party)
-            head = f"{time:<20} {value['gate']:<12} {value['seq']:>8} {value['type']:<15} "
-            click.echo((head + " ".join(word for word in words if word)).rstrip())
+        sys.stdout.flush()
+
+    return rows
+
+
+def _each(values: Iterable[Value], line: Callable[[Value], str]) -> None:
+    for value in values:
+        click.echo(line(value))
+
+
+def _line(office: Office, value: Value) -> str:
+    at = office.clock(value["time"]) + f":{value['time'] % 60:02}" + ("" if value["trusted"] else "?")
+    party = f"party {value['party']}" if value["party"] else ""
+    words = (value["direction"], value["reason"], value["card"], party)
+    head = f"{at:<20} {value['gate']:<12} {value['seq']:>8} {value['type']:<15} "
+    return (head + " ".join(word for word in words if word)).rstrip()
 
 
 COMMANDS = (events,)
