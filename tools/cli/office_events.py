@@ -1,4 +1,4 @@
-"""`pinter office events`: what happened at the gates, filtered, for people and programs; `--follow`: as it comes.
+"""`pinter office events`: what happened at the gates, filtered, for people and programs; and as it comes.
 
 Owns options and words; the records are `tools.office.eventlog`'s.
 """

@@ -101,7 +101,7 @@ def by_time(db: Session, of: Filter, newest: int | None = None) -> Iterator[Valu
         rows = db.execute(query.order_by(*order).execution_options(yield_per=1000))
     uids = {bytes(key): uid for key, uid in db.execute(select(Card.key, Card.uid))}
     for row in rows:
-        yield _value(*row, uids)
+        yield _value(row.gate, row.journal_id, row.raw, row.arrived, uids)
 
 
 def arrived(
@@ -120,7 +120,7 @@ def arrived(
     rows = db.execute(query.limit(limit)).all()
     keys = {bytes(records.unpack_event(row.raw).key) for row in rows}
     uids = {bytes(key): uid for key, uid in db.execute(select(Card.key, Card.uid).where(Card.key.in_(keys)))}
-    return [_value(*row, uids) for row in rows]
+    return [_value(row.gate, row.journal_id, row.raw, row.arrived, uids) for row in rows]
 
 
 def _value(gate: str, journal_id: bytes, raw: bytes, number: int, uids: dict[bytes, str]) -> Value:
@@ -154,7 +154,7 @@ def _name(table: tuple[str, ...], code: int) -> str:
 
 
 def counts(db: Session, after: int, upto: int) -> list[tuple[str, str, str, str, int]]:
-    """Return (gate, kind, direction, reason, how many) of the events that came after `after`, up to `upto`."""
+    """Return (gate, kind, direction, reason, how many) of the events after number `after`, up to `upto`."""
     parts = (byte_of(_DIRECTION_AT), byte_of(_REASON_AT))
     query = (
         select(Event.gate, Event.type, *parts, func.count())

@@ -43,7 +43,7 @@ def visit(db: Session, number: int, since: int) -> Row | None:
     return None if row is None else _visit(since, *row)
 
 
-def _visits() -> Select[Any]:
+def _visits() -> Select[models.Visit, models.Card, int, models.Position]:
     return (
         select(models.Visit, models.Card, models.Party.number, models.Position)
         .join(models.Card, models.Card.uid == models.Visit.card)
