@@ -19,9 +19,11 @@ from firmware.crypto import hmac_sha256
 from firmware.errors import ConfigError
 from tools.office import keys
 from tools.office.db import engine
+from tools.office.report import settings as thresholds
+from tools.office.report.settings import DEFAULTS, Thresholds
 
 SETTINGS = "office.toml"
-_OWN = ("reclaim_at", "database")
+_OWN = ("reclaim_at", "database", "report")
 _SHARED = ("site", "utc_offset_min", "presence_reset", "min_tier", "classes")
 _TEMPLATE = """\
 # The settings of this office. Times are local.
@@ -37,6 +39,10 @@ min_tier = "{min_tier}"          # what cards must prove: uid, signed or aes; as
 # Further classes of cards, as in the config of the gates.
 # [classes.courier]
 # code = 5
+
+# From when on the report of a day calls something a signal (docs/report.md).
+# [report]
+# passback_min = 10
 """
 
 
@@ -46,7 +52,10 @@ class FolderError(Exception):
 
 @dataclass(frozen=True)
 class Folder:
-    """An office's folder. `reclaim_at`, `presence_reset`: minutes of the local day; `classes` by name."""
+    """An office's folder. `reclaim_at`, `presence_reset`: minutes of the local day; `classes` by name.
+
+    `report`: the thresholds of the report's signals.
+    """
 
     path: Path
     site: str
@@ -56,6 +65,7 @@ class Folder:
     min_tier: str
     classes: dict[str, ClassRule]
     database: URL
+    report: Thresholds = DEFAULTS
 
     @property
     def keys(self) -> Path:
@@ -181,6 +191,10 @@ def _parse(path: Path, text: str) -> Folder:
         url = engine.parse_url(database)
     except engine.BooksError as error:
         raise FolderError(f"{name}: {error}") from error
+    try:
+        report = thresholds.parse(values.get("report", {}))
+    except ValueError as error:
+        raise FolderError(f"{name}: report: {error}") from error
     return Folder(
         path,
         site.site,
@@ -190,6 +204,7 @@ def _parse(path: Path, text: str) -> Folder:
         records.TIERS[site.min_tier],
         {rule.name: rule for rule in site.classes if rule is not None},
         url,
+        report,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from tools.office import contacts
 from tools.office.books import Books
 from tools.office.db.engine import BooksError
 from tools.office.desk import Desk
@@ -47,6 +48,7 @@ class Service:
 
     def __init__(self, folder: Folder, engine: Engine, now: Callable[[], float]) -> None:
         self._folder = folder
+        self._engine = engine
         self._now = now
         self._books = Books(folder, engine, now())
         self._desk = Desk(folder, engine, now, "service")
@@ -55,7 +57,9 @@ class Service:
         self._closing_at = 0.0
         self.faults: list[str] = []
         self.rejected = 0
+        self._heard: set[str] = set()
         self._follow()
+        contacts.note(engine, now(), ("", False))
 
     def online(self) -> list[str]:
         """Return the names of the gates that were heard within the last 10 s."""
@@ -108,6 +112,7 @@ class Service:
         if now_s >= self._closing_at:
             self._closing_at = now_s + _CLOSING_S
             self._try(self._desk.reclaim)
+        self._note_contacts()
         if not self._try(self._follow):
             return
         for gate, (_, session) in list(self._sessions.items()):
@@ -117,6 +122,17 @@ class Service:
                 if not frames or frames[0] is None:
                     break
                 yield f"pinter/1/{self._folder.site}/{gate}/down", frames[0]
+
+    def close(self) -> None:
+        """Note that from now on no gate is heard."""
+        self._try(lambda: contacts.note(self._engine, self._now(), ("", False)))
+
+    def _note_contacts(self) -> None:
+        """Keep since when each gate is heard, or not: the report tells of it."""
+        heard = set(self.online())
+        changes = [(gate, gate in heard) for gate in sorted(heard ^ self._heard)]
+        if changes and self._try(lambda: contacts.note(self._engine, self._now(), *changes)):
+            self._heard = heard
 
     def _follow(self) -> None:
         """Take in what the desk did; a gate that is new, or has a new key, gets a session of its own."""

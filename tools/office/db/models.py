@@ -123,7 +123,7 @@ class Visit(Base):
     slow: Mapped[bool] = mapped_column(default=False)
     party: Mapped[int | None] = mapped_column(ForeignKey("parties.id"), index=True)
     state: Mapped[str] = mapped_column(String(8), default=LIVE)
-    opened: Mapped[int] = mapped_column(BigInteger)
+    opened: Mapped[int] = mapped_column(BigInteger, index=True)
     closed: Mapped[int | None] = mapped_column(BigInteger)
     __table_args__ = (
         Index(
@@ -219,7 +219,10 @@ class Event(Base):
     type: Mapped[str] = mapped_column(String(16))
     key: Mapped[bytes] = mapped_column(LargeBinary(8), index=True)
     arrived: Mapped[int | None] = mapped_column(BigInteger)
-    __table_args__ = (Index("ix_events_arrived", "arrived", unique=True),)
+    __table_args__ = (
+        Index("ix_events_arrived", "arrived", unique=True),
+        Index("ix_events_type_time", "type", "time"),
+    )
 
 
 class Alarm(Base):
@@ -227,7 +230,7 @@ class Alarm(Base):
 
     __tablename__ = "alarms"
     id: Mapped[int] = mapped_column(_ID, primary_key=True)
-    time: Mapped[int] = mapped_column(BigInteger)
+    time: Mapped[int] = mapped_column(BigInteger, index=True)
     gate: Mapped[str] = mapped_column(String(12))
     kind: Mapped[str] = mapped_column(String(24))
     text: Mapped[str] = mapped_column(String(200))
@@ -245,12 +248,22 @@ class Command(Base):
     done: Mapped[bool] = mapped_column(default=False)
 
 
+class Contact(Base):
+    """From `time` on the office at work heard `gate`, or not; gate "" = none (it begins, or has ended)."""
+
+    __tablename__ = "contacts"
+    id: Mapped[int] = mapped_column(_ID, primary_key=True)
+    time: Mapped[int] = mapped_column(BigInteger, index=True)
+    gate: Mapped[str] = mapped_column(String(12))
+    online: Mapped[bool]
+
+
 class Audit(Base):
     """One act: who did what and when, what it left behind, and a MAC over this and all rows before."""
 
     __tablename__ = "audit"
     seq: Mapped[int] = mapped_column(_ID, primary_key=True, autoincrement=False)
-    time: Mapped[int] = mapped_column(BigInteger)
+    time: Mapped[int] = mapped_column(BigInteger, index=True)
     actor: Mapped[str] = mapped_column(String(64))
     act: Mapped[str] = mapped_column(String(24))
     details: Mapped[str] = mapped_column()  # JSON, see audit.py
