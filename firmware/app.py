@@ -44,8 +44,10 @@ class App:
         release("wiring")
         self._hardware = hardware = connect(board)
         self._gate = Gate(hardware)
-        self._supervisor = Supervisor(hardware.make_watchdog, self._on_fault)
+        self._supervisor = Supervisor(hardware.make_watchdog, self._on_fault, self._on_healthy)
         self._link = None  # why the gate is not connected, "" if it is; None without a broker in the config
+        self._free = 1 << 29  # the least that was free on the heap after it had been tidied
+        self.slot = self.crash = ""  # what runs; text of a fault that the office does not know
 
     async def run(self) -> None:
         """Boot, start every task, and watch over them."""
@@ -67,12 +69,22 @@ class App:
         self._link = text
 
     def status(self) -> dict:
-        """Return the gate's report (report.report)."""
-        return report(self._gate, self._link)
+        """Return the gate's report (report.report), and how its application does."""
+        found = report(self._gate, self._link)
+        found["slot"] = self.slot
+        found["free"] = self._free
+        found["restarts"] = self._supervisor.restarts
+        if self.crash:
+            found["crash"] = self.crash
+        return found
 
-    def let_go(self) -> None:
-        """Leave the board to a technician at the keyboard."""
-        self._supervisor.let_go()
+    def told(self) -> dict:
+        """Return the report for the office, which then knows of a fault."""
+        found = self.status()
+        if self.crash:
+            self.crash = ""
+            _aftermath().told()
+        return found
 
     async def _read(self, beat, reader):
         """Poll one reader for ever, at a steady pace; a dead chip ends it, the restart resets it."""
@@ -143,10 +155,29 @@ class App:
             if turn == _COLLECT_TURNS:
                 turn = 0
                 gc.collect()
+                self._free = min(self._free, gc.mem_free())
 
     def _on_fault(self, name, error):
+        """Return whether it is a bug, rather than a chip that does not answer."""
         sys.print_exception(error)
         if isinstance(error, BusError):
             self._gate.alarm_once("reader_dead", 1 if name == "reader in" else 2)
-        else:
-            self._gate.alarm_once("task_restart")
+            return False
+        self._gate.alarm_once("task_restart")
+        n = self._supervisor.restarts[name]
+        if not n & (n - 1):  # else a task that fails for ever would fill the journal
+            try:
+                _aftermath().fault(self, name, error)
+            except Exception as another:  # noqa: BLE001 - no memory to tell it, perhaps
+                sys.print_exception(another)
+        return True
+
+    def _on_healthy(self):
+        _aftermath().healthy(self)
+
+
+def _aftermath():
+    from . import aftermath
+
+    release("aftermath")
+    return aftermath

@@ -5,11 +5,14 @@ Owns the order of a start, and what a gate does that cannot start. Loaded at boo
 
 import gc
 import json
+import sys
+
+from micropython import const
 
 from . import lane, release
 from .allowlist import Allowlist
 from .clock_set import start_clock
-from .errors import ConfigError, PinterError
+from .errors import BundleError, ConfigError, PinterError, StoreError
 from .flash import partition, secret
 from .journal import Journal
 from .policy import ALARMS, MODES, REASONS
@@ -18,16 +21,20 @@ from .repeats import Repeats
 
 release("flash")  # goes with this module
 
+_OPENING_MS = const(300000)  # to go through a full journal takes long
+
 
 def start(app) -> None:
     """Bring the gate of `app` (app.App) into service and start its tasks, a link if the config has one."""
     gate, add = app._gate, app._supervisor.add
+    gate.hardware.make_watchdog(_OPENING_MS)  # instead of starter.py's, until that of health.py starts
     boot(gate)
+    _tell(app)
     network = gate.site.network
     if network and not gate.fault:
         from .link import Link
 
-        add("link", Link(gate, app.status, app._on_link).run)
+        add("link", Link(gate, app.told, app._on_link).run)
         if network.sntp:
             from .sntp import Client
 
@@ -36,6 +43,13 @@ def start(app) -> None:
     add("reader in", app._read, 0)
     add("reader out", app._read, 1)
     add("housekeeping", app._keep_house)
+
+
+def _tell(app):
+    from .aftermath import tell
+
+    release("aftermath")
+    tell(app)
 
 
 def boot(gate) -> None:
@@ -152,6 +166,13 @@ def _load_list(gate):
             # An older one stays there while the office goes on over the link.
             if not 0 < int.from_bytes(file.read(40)[36:], "big") < gate.list.seq:
                 file.seek(0)
-                gate.change_list(gate.list.load, file)
+                if gate.list.load(file):
+                    gate.list_applied()
     except OSError:
         pass  # no file: nothing new
+    except BundleError as error:
+        gate.bundle_rejected(error)
+    except StoreError as error:
+        sys.print_exception(error)
+        gate.alarm_once("fault")
+    release("slots")

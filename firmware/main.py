@@ -1,7 +1,6 @@
-"""Starts the gate: the board's pins, the application, nothing else."""
+"""Starts the gate: relays off, then the application that starter.py chooses, nothing else."""
 
 import asyncio
-import gc
 
 import board
 from machine import Pin
@@ -9,12 +8,17 @@ from machine import Pin
 for _number in (board.RELAY_IN, board.RELAY_OUT):  # before anything that could fail or take time
     Pin(_number, Pin.OUT, value=0)
 
-gc.threshold(8192)  # else loading fills the heap once before it is tidied, and what stays lies scattered
-
-from firmware.app import App
-
-gate = App(board)
 try:
+    from starter import load
+
+    gate = load(board)
+    del load  # else all of starter.py stays in memory
     asyncio.run(gate.run())
 except KeyboardInterrupt:
-    gate.let_go()
+    from starter import let_go
+
+    let_go()
+except Exception as error:  # noqa: BLE001 - the next boot tries again, or something else
+    from starter import failed
+
+    failed(error)

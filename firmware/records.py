@@ -43,6 +43,7 @@ TYPES = (
     "reclaim",
     "command",
     "counter",
+    "crash",
 )
 
 # key: 8 bytes. cls: code 0..15. tier: index into TIERS. from_min: minutes since 2020-01-01 UTC (24 bits).

@@ -1,8 +1,8 @@
 """What survives a reset, not a power cut: some bytes in the memory of the RTC.
 
 Layout, big-endian: "PT", version 1 (u8), boots that did not become healthy (u8), flags (u8; bit 0: the RTC
-shows trusted time), zero, checksum of bytes 0..5 (u16). Then, if there is something to be told of a fault: the
-checksum (u16) of the rest, and that: text for crash.py. Anything else is as good as nothing kept.
+shows trusted time), zero, checksum of bytes 0..5 (u16). Then, if there is something to be told of a fault:
+the checksum (u16) of the rest, and that: text for crash.py. Anything else is as good as nothing kept.
 """
 
 import struct

@@ -21,6 +21,8 @@ from tools import mpy
 from tools import runtime as runtimes
 from tools.board import definition
 
+IN_ROOT = ("starter", "rtcmem", "safe")  # modules that need no application (firmware/starter.py)
+
 _CACHE = ROOT / "build" / "mpy"
 
 
@@ -59,9 +61,14 @@ def deploy(
     )
     if bundle is not None:
         (home / "list.bundle").write_bytes(bundle)
+    made = source if runtime == "cpython" else compiled(source)
+    for name in IN_ROOT:
+        file = (made / name).with_suffix(".py" if runtime == "cpython" else ".mpy")
+        if file.exists():
+            shutil.copyfile(file, home / file.name)
     if runtime == "cpython":
-        return [home, *links.shim_path(runtime), source.parent]
-    return [home, *(compiled(folder) for folder in links.shim_path(runtime)), compiled(source).parent]
+        return [home, *links.shim_path(runtime), made.parent]
+    return [home, *(compiled(folder) for folder in links.shim_path(runtime)), made.parent]
 
 
 def micropython() -> pathlib.Path:

@@ -67,7 +67,7 @@ class Importer:
             self.load(parent)
             folders = [pathlib.Path(entry) for entry in self.modules[parent].__path__]
         else:
-            folders = self._path
+            folders = [*(self._home / entry for entry in self.modules["sys"].path), *self._path]
         for folder in folders:
             package, module = folder / tail / "__init__.py", folder / f"{tail}.py"
             if package.is_file() or module.is_file():

@@ -24,6 +24,7 @@ PURE = (
     "mqtt",
     "mqtt_connect",
     "rtcmem",
+    "crash",
     "repeats",
     "counters",
 )
@@ -74,6 +75,8 @@ _HARD = (
     "_thread",
 )
 
+_IN_ROOT = ("board", "starter", "rtcmem", "safe")  # of the board's file system, outside of the package
+
 _SERVICES = ("errors", "crypto", "release", *PURE)
 _STORES = (*_SERVICES, "allowlist", "journal", "clock")
 
@@ -109,11 +112,20 @@ FIRMWARE = {
     ("sntp",): (("errors", "orders"), (*_HARD, "_thread")),
     ("battery_rtc",): (("errors", "rtcmem", "drivers.ds3231"), _HARD),
     ("proofs",): ((*_SERVICES, "cards.proof", "keywrap"), _BASIC),
-    ("boot",): ((*_STORES, "battery_rtc", "flash", "clock_set", "journal_open", "link", "sntp"), _SOFT),
+    ("boot",): (
+        (*_STORES, "aftermath", "battery_rtc", "flash", "clock_set", "journal_open", "link", "sntp"),
+        _SOFT,
+    ),
+    ("aftermath",): (_SERVICES, (*_SOFT, "starter")),
     ("gate",): ((*_STORES, "proofs"), _SOFT),
     ("orders",): ((*_SERVICES, "commands"), ()),
-    ("app",): ((*_STORES, "gate", "report", "boot", "health", "wiring", "drivers.*", "cards.*"), _HARD),
-    ("main",): (("app",), (*_HARD, "board")),
+    ("app",): (
+        (*_STORES, "gate", "report", "boot", "aftermath", "health", "wiring", "drivers.*", "cards.*"),
+        _HARD,
+    ),
+    ("starter",): (("app",), (*_HARD, *_IN_ROOT)),
+    ("safe",): ((), _HARD),
+    ("main",): ((), (*_HARD, *_IN_ROOT)),
 }
 
 # --- the host ----------------------------------------------------------------------------------------------
@@ -270,7 +282,7 @@ def _firmware_violations(path: str, source: str) -> list[str]:
             allowed = top in outside
         if not allowed:
             found.append("%s:%d: %s must not import %s" % (path, line, name, target))
-    if name != "main":
+    if name != "starter":
         found += [
             "%s:%d: inside the firmware imports are relative" % (path, node.lineno)
             for node in ast.walk(ast.parse(source))

@@ -107,7 +107,8 @@ RIGHT = {
     "types": ("firmware/policy.py", "if TYPE_CHECKING:\n    from typing import Protocol\n    import machine"),
     "driver": ("firmware/drivers/mfrc522.py", "from time import sleep_us\nfrom ..errors import BusError"),
     "app": ("firmware/app.py", "from .drivers.relay import Relay\nfrom . import config, lane"),
-    "main": ("firmware/main.py", "import board\nfrom firmware.app import App"),
+    "main": ("firmware/main.py", "import board\nfrom starter import load"),
+    "starter": ("firmware/starter.py", "import rtcmem\nfrom safe import Safe\nfrom firmware.app import App"),
     "simulator": ("host_sim/gate.py", "from firmware import records\nfrom firmware.crypto import HMAC"),
     "simulator and office": ("host_sim/scenario/runner.py", "from tools.office import lists"),
     "command": (

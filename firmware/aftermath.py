@@ -1,0 +1,78 @@
+"""Tells what earlier boots left behind: a fault, safe mode, an update that was rejected.
+
+Owns when which of them is journalled and alarmed. Loaded at a start, for a fault in service, and when the
+application has become healthy.
+"""
+
+import os
+import sys
+
+import starter
+
+from . import crash, release
+
+_READERS = ("reader in", "reader out")
+
+release("crash")
+sys.modules.pop("starter")  # these go with this module
+sys.modules.pop("rtcmem")
+
+
+def tell(app) -> None:
+    """Tell of earlier boots, at a start, once the journal is open; `app` (app.App) gets slot and text."""
+    gate = app._gate
+    app.slot = slot = starter.read()
+    if slot[1] == starter.REJECTED:
+        gate.alarm_once("update_rejected")
+    else:
+        gate.end_alarm("update_rejected")
+    text = starter.kept()
+    try:
+        with open(starter.LEFT, "rb") as file:
+            text = text or file.read(1024)
+        gate.alarm_once("safe_mode")
+        os.remove(starter.LEFT)
+    except OSError:
+        pass
+    _tell(app, text)
+
+
+def fault(app, task: str, error) -> None:
+    """Tell of a task that ended by `error`: a bug."""
+    gate = app._gate
+    direction = _READERS.index(task) + 1 if task in _READERS else 0
+    if ("task_restart", direction) in gate.alarms:
+        return  # it was told, and does it again and again
+    gate.alarm("task_restart", direction)
+    starter.note(task, error, gate.clock.uptime_ms() // 1000)
+    _tell(app, starter.kept())
+
+
+def _tell(app, text):
+    """Journal a fault that the journal does not know; its text waits for the next report."""
+    if text[:1] == b"!" and app._gate.journal:
+        text = text[1:]
+        try:
+            reason, cls, key = crash.fields(text.decode())
+            app._gate.record("crash", 0, reason, cls, key)
+        except ValueError:
+            pass  # it was not whole
+        starter.keep(None, text)
+    app.crash = text.decode() if text else ""
+
+
+def told() -> None:
+    """Forget the text of a fault: the office has it."""
+    starter.keep(None, b"")
+
+
+def healthy(app) -> None:
+    """Keep an application that has proved itself. One on trial that cannot decide is rejected."""
+    gate = app._gate
+    if gate.fault and starter.read()[1] == starter.TRIAL:
+        starter.roll_back()
+        gate.hardware.reset()
+    starter.confirm()
+    starter.keep(0)
+    app.slot = starter.read()
+    gate.end_alarm("safe_mode")
