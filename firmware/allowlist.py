@@ -1,9 +1,9 @@
 """The credential store: two slots on a block device, each with one sorted list, and the deltas on top of it.
 
 Owns the `list` partition, which slot is in force, and the table in RAM that finds the newer records of the
-deltas on flash. It looks keys up; deltas.py takes deltas, recover.py finds the list after a start, slots.py
-writes whole slots, each loaded for that only. No RAM grows with the list; no window and no class is judged
-here. Layout: docs/formats.md.
+deltas on flash. It looks keys up and writes nothing: deltas.py takes deltas, recover.py finds the list after
+a start, slots.py writes whole slots, each loaded for that only. No RAM grows with the list; no window and no
+class is judged here. Layout: docs/formats.md.
 """
 
 import struct
@@ -11,7 +11,6 @@ import struct
 from micropython import const
 
 from . import release
-from .errors import StoreError
 
 _BLOCK = const(4096)
 _WINDOW = const(1024)
@@ -50,10 +49,8 @@ class Allowlist:
         self._off = [0] * 64  # how far the last guess was off, in 32 parts of either section
         self._half = self._at = 0  # the half of the region in use; where its next delta goes
         self._live = [0, 0]  # the newest seq in each half
-        self._job = None  # the slot that is being written, piece by piece
-        self._stream = None  # where the snapshot comes from that is to be received
-        self._receiving = False  # the job is that, and no merge
-        self._writer = None
+        self._job = None  # the merge that is being done, piece by piece
+        self._writer = None  # the slots.Snapshot that may go on
         self._use(self._slot_blocks, None)
 
     @property
@@ -103,62 +100,35 @@ class Allowlist:
     def begin(self):
         """Return a slots.Snapshot, to be fed; one that was begun before can no longer be committed.
 
-        Raises StoreError while `work` writes a slot.
+        Raises StoreError while `work` merges.
         """
-        if self._job is not None:
-            raise StoreError("list: a slot is being written")
-        from .slots import Snapshot
+        from .slots import begin
 
-        self._writer = Snapshot(self)
-        return self._writer
-
-    def receive(self, stream) -> None:
-        """Let `work` apply the snapshot that `stream.read(n)` gives: None = not yet, b"" = the end.
-
-        It takes the place of one that was being received; None for `stream` only gives that one up.
-        """
-        if self._receiving:
-            self._end()
-        self._stream = stream
+        return begin(self)
 
     def work(self, is_quiet: bool) -> bool:
-        """Do one piece of what there is to do, with at most one erase; return whether there was anything.
+        """Do one piece of merging the deltas into the other slot, with at most one erase; False: none is due.
 
-        Receives a snapshot; else merges the deltas into the other slot, which waits for quiet moments unless
-        it is `urgent`. Raises BundleError and StoreError as `load`; what was being done is given up then.
+        It waits for quiet moments unless it is `urgent`, and while a snapshot is arriving. Raises BundleError
+        and StoreError; the merge is given up then, and there is none before another list is in force.
         """
-        if not (is_quiet or self._stream is not None or self.urgent):
+        if not (is_quiet or self.urgent):
             return False
-        if self._job is None and not self._start():
-            return False
-        assert self._job
-        try:
-            next(self._job)  # pyright: ignore[reportArgumentType]  (_start made one)
-        except StopIteration:
-            self._end()
-        except Exception:
-            self._broken = not self._receiving
-            self._end()
-            raise
-        return True
-
-    def _start(self):
-        if self._stream is not None:
-            from .slots import receive
-
-            self._receiving = True
-            self._job = receive(self, self._stream)
-        elif self._writer is None and not self._broken and (self._short or self._used() > _DUE):
+        if self._job is None:
+            if self._writer or self._broken or not (self._short or self._used() > _DUE):
+                return False
             from .slots import merge
 
             self._job = merge(self)
-        return self._job is not None
-
-    def _end(self):
-        if self._receiving:
-            self._stream = None
-        self._job = self._writer = None
-        self._receiving = False
+        try:
+            next(self._job)
+        except StopIteration:
+            self._job = None
+        except Exception:
+            self._job = self._writer = None
+            self._broken = True
+            raise
+        return True
 
     def _use(self, slot, header):
         """Put the list in `slot` in force, without deltas."""
@@ -234,21 +204,6 @@ class Allowlist:
         view = self._view[:n]
         self._device.readblocks(slot + at // _BLOCK, view, at % _BLOCK)
         return view
-
-    def _erase(self, slot, at):
-        try:
-            self._device.ioctl(6, slot + at // _BLOCK)
-        except OSError:
-            raise StoreError("list: cannot erase at %d" % at)
-
-    def _program(self, slot, at, data):
-        """Program `data` (within one page) and compare. Raise StoreError if the flash kept something else."""
-        try:
-            self._device.writeblocks(slot + at // _BLOCK, data, at % _BLOCK)
-        except OSError:
-            raise StoreError("list: cannot write at %d" % at)
-        if self._read(slot, at, len(data)) != data:
-            raise StoreError("list: flash differs at %d" % at)
 
 
 def place_in(entries, key, low, high, size):

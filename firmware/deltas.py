@@ -12,6 +12,7 @@ from . import bundles, release
 from .allowlist import place_in
 from .crypto import equal, hmac_sha256
 from .errors import BundleError
+from .listflash import erase, program
 
 _BLOCK = const(4096)
 _PAGE = const(256)  # the largest single program operation
@@ -26,7 +27,8 @@ _ENTRY = const(12)
 _DELTA = const(2)
 _DELTA_MAX = const(4096)  # bytes: it is verified in RAM, and crosses into one further sector at most
 
-release("bundles")  # goes with this module
+release("bundles")  # these go with this module
+release("listflash")
 
 
 def load(owner, stream) -> "bool | None":
@@ -65,11 +67,11 @@ def apply(owner, data: "memoryview") -> "bool | None":
     at = 0
     while at < n:
         if place % _BLOCK == 0:
-            owner._erase(owner._deltas, place)
+            erase(owner, owner._deltas, place)
         # If this fails, the next delta begins in a sector of its own.
         owner._at = (place // _BLOCK + 1) * _BLOCK
         step = min(_PAGE - place % _PAGE, n - at)
-        owner._program(owner._deltas, place, data[at : at + step])
+        program(owner, owner._deltas, place, data[at : at + step])
         at += step
         place += step
     take(owner, place - n, header)

@@ -12,7 +12,7 @@ from micropython import const
 
 from . import crypto, lane, policy, release
 from .clock import Clock
-from .errors import BundleError, BusError, CardError, ProofFailed, StoreError
+from .errors import BusError, CardError, PinterError, ProofFailed, StoreError
 from .policy import ALARMS, DIRECTIONS, IN, OUT, REASONS
 from .presence import INSIDE, last_reset
 from .records import CONTRARY, SIGNED, UNAUTHENTICATED, unpack_credential
@@ -65,29 +65,6 @@ class Gate:
         self._proofs: "Proofs | None" = None
 
     # The list
-
-    def change_list(self, act, argument):
-        """Let the list change by `act(argument)` and return what that returned; False if it raised.
-
-        What came of it is journalled. A snapshot in service goes through `list.receive`, and `work` takes it
-        piece by piece.
-        """
-        credentials = self.list
-        assert credentials
-        seq = credentials.seq
-        done = False
-        try:
-            done = act(argument)
-        except BundleError as error:
-            self.bundle_rejected(error)
-        except StoreError as error:
-            sys.print_exception(error)
-            self.alarm_once("fault")
-        if credentials.seq != seq:
-            self.list_applied()
-        if not credentials.busy:
-            release("slots")
-        return done
 
     def list_applied(self) -> None:
         """Journal that another list is in force."""
@@ -384,12 +361,21 @@ class Gate:
     def work(self) -> bool:
         """Do one piece of what can wait, with at most one erase; return True if the next should follow soon.
 
-        A snapshot, a merge, spare journal sectors: while no card is in a field and no lane is open, unless it
+        A merge of the list, spare journal sectors: while no card is in a field and no lane is open, unless it
         cannot wait any longer.
         """
-        if self.fault or self.list is None or self.journal is None:
+        credentials = self.list
+        if self.fault or credentials is None or self.journal is None:
             return False
         is_quiet = self.lane.opening is None and not any(reader.uids for reader in self.hardware.readers)
-        if self.change_list(self.list.work, is_quiet):
-            return is_quiet or self.list.urgent
+        is_busy = False
+        try:
+            is_busy = credentials.work(is_quiet)
+        except PinterError as error:  # the list in force goes on, with its deltas
+            sys.print_exception(error)
+            self.alarm_once("fault")
+        if not credentials.busy:
+            release("slots")
+        if is_busy:
+            return is_quiet or credentials.urgent
         return is_quiet and self.journal.idle()

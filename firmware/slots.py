@@ -12,6 +12,7 @@ from . import bundles, release
 from .allowlist import place_in
 from .crypto import HMAC, equal
 from .errors import BundleError, StoreError
+from .listflash import erase, program
 
 _BLOCK = const(4096)
 _PAGE = const(256)
@@ -26,7 +27,8 @@ _SNAPSHOT = const(1)
 _MERGED = const(3)
 _FEW = const(8)  # entries that are looked up or taken in one piece of a merge
 
-release("bundles")  # goes with this module
+release("bundles")  # these go with this module
+release("listflash")
 
 
 class Snapshot:
@@ -57,7 +59,7 @@ class Snapshot:
         """
         if not self.lacks(n):
             return False
-        self._owner._erase(self._slot, self._erased)
+        erase(self._owner, self._slot, self._erased)
         self._erased += _BLOCK
         return True
 
@@ -96,9 +98,11 @@ class Snapshot:
     def commit(self) -> None:
         """Verify the MAC and put the list in force. Raise BundleError if it fails or bytes are missing."""
         owner = self._owner
-        if owner._writer is not self or self._at != self._total:
+        is_whole = owner._writer is self and self._at == self._total
+        if owner._writer is self:
+            owner._writer = None  # spent, whatever comes
+        if not is_whole:
             raise BundleError("length: too short")
-        owner._writer = None  # spent, whatever comes
         if not equal(self._mac.digest(), self._tail):
             raise BundleError("MAC")
         self._check_seq()  # deltas may have been faster
@@ -108,7 +112,7 @@ class Snapshot:
         """Put the list in force: the first page makes the slot valid."""
         owner = self._owner
         owner._writer = None
-        owner._program(self._slot, 0, self._first)
+        program(owner, self._slot, 0, self._first)
         owner._use(self._slot, self._header)
 
     def open(self, header) -> None:
@@ -156,7 +160,7 @@ class Snapshot:
             if at >= self._erased:
                 self._fill = 0
                 self.prepare(1)
-            self._owner._program(self._slot, at, page[:n])
+            program(self._owner, self._slot, at, page[:n])
         self._at += n
         self._fill = 0
 
@@ -174,22 +178,12 @@ class Snapshot:
             self._last = key
 
 
-def receive(owner, stream):
-    """Yield after each piece of taking the snapshot that `stream` gives (Allowlist.receive)."""
-    writer = owner._writer = Snapshot(owner)
-    n = _HEADER
-    while True:
-        chunk = stream.read(n)
-        if chunk:
-            if writer.prepare(len(chunk)):
-                yield
-            if not writer.feed(chunk):
-                return
-            n = _WINDOW
-        elif chunk is not None:
-            break
-        yield
-    writer.commit()
+def begin(owner) -> "Snapshot":
+    """Return a snapshot that may be fed, and no other (Allowlist.begin)."""
+    if owner._job is not None:
+        raise StoreError("list: a slot is being written")
+    owner._writer = Snapshot(owner)
+    return owner._writer
 
 
 def merge(owner):

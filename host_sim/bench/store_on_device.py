@@ -122,11 +122,10 @@ def measure_list(job):
     assert store.seq == 1 + len(job["deltas"])
     tell("boot_with_deltas", device.counts())
     release()
-    tell("merge", pieces(device, store, before))
+    tell("merge", pieces(device, lambda: store.work(True), before))
     assert store.count == count + job["added"] and store._fill == 0
     with open(job["snapshot"], "rb") as file:
-        store.receive(file)
-        tell("snapshot", pieces(device, store, before))
+        tell("snapshot", pieces(device, arriving(store, file).__next__, before))
     assert store.seq == job["seq"]
     release()
     # The first time leaves the names in slots.py behind: MicroPython keeps them for ever. The second nothing.
@@ -135,18 +134,30 @@ def measure_list(job):
     with open(job["more"], "rb") as file:
         assert store.load(file)
     store._short = True  # merge though it is one delta
-    pieces(device, store, before)
+    pieces(device, lambda: store.work(True), before)
     assert store._fill == 0
     release()
     tell("heap_growth", allocated() - first)
 
 
-def pieces(device, store, before):
-    """Let the store work to the end; return counts, number of pieces, the longest one, and the most heap."""
+def arriving(store, file):
+    """Yield True after each chunk of the snapshot in `file`, fed as the link does; then it is in force."""
+    snapshot = store.begin()
+    chunk = file.read(64)
+    while chunk:
+        snapshot.feed(chunk)
+        yield True
+        chunk = file.read(1024)
+    snapshot.commit()
+    yield False
+
+
+def pieces(device, work, before):
+    """Call `work` until it returns False; return counts, how many pieces, the longest one, and the most heap."""
     total, most, longest, heap = {}, 0, 0, 0
     while True:
         device.reset()
-        if not store.work(True):
+        if not work():
             break
         most += 1
         longest = max(longest, device.us)

@@ -48,6 +48,7 @@ class Life:
         self.flash.power_on()
         self.store = Allowlist(Partition(self.flash, 0, self.flash.size), list_world.KEY, "JKT", "A")
         self.store.open()
+        self.chunks = None  # of a snapshot that is arriving
         self.check()
 
     def check(self) -> None:
@@ -60,11 +61,12 @@ class Life:
         base = self.store._base
         try:
             while self.store.load(io.BytesIO(data)) is None:
-                assert self.store.work(False), "no room, and nothing is done about it"
+                if self.chunks:
+                    self.take_chunk()
+                else:
+                    assert self.store.work(False), "no room, and nothing is done about it"
         except BundleError:
             self.replace(at_once=True)  # the gate missed a delta: the office sends everything
-        except StoreError:
-            pass  # a snapshot waits for the merge
         self.merges += self.store._base != base
         self.told = max(self.told, self.store.seq)
 
@@ -110,7 +112,17 @@ class Life:
                         pass
             self.told = max(self.told, self.store.seq)
         else:
-            self.store.receive(io.BytesIO(data))
+            self.chunks = list_world.arriving(self.store, data)
+
+    def take_chunk(self) -> None:
+        try:
+            next(self.chunks)
+        except StopIteration:
+            self.chunks = None
+        except BundleError:
+            self.chunks = None  # deltas were faster than the snapshot
+        except StoreError:
+            self.chunks = None  # a merge is under way, or another snapshot took its place
 
     def live(self, steps: int) -> None:
         """Do `steps` things; the power may fail in one of the first operations."""
@@ -122,10 +134,10 @@ class Life:
                 if what < 0.55:
                     self.change()
                 elif what < 0.95:
-                    try:
+                    if self.chunks:
+                        self.take_chunk()
+                    else:
                         self.store.work(self.random.random() < 0.7)
-                    except BundleError:
-                        pass  # deltas were faster than the snapshot
                     self.told = max(self.told, self.store.seq)
                 else:
                     self.replace()

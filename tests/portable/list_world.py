@@ -87,6 +87,19 @@ def tag(store, number):
     return None if found is None else found[8]
 
 
+def arriving(store, data):
+    """Feed the snapshot `data` as the link does, yielding after each chunk; then commit it."""
+    snapshot = store.begin()
+    at = 0
+    while at < len(data):
+        end = at + (1024 if at else 64)
+        if not snapshot.feed(data[at:end]):
+            return
+        at = end
+        yield snapshot
+    snapshot.commit()
+
+
 def finish(store, quiet=True):
     """Let the store work until there is nothing to do; return the number of pieces."""
     pieces = 0

@@ -6,6 +6,7 @@ from list_world import (
     BLOCKS,
     KEY,
     States,
+    arriving,
     blank,
     card_key,
     credential,
@@ -47,24 +48,6 @@ def refusal(store, data):
         assert (store.seq, store.expires, store._fill, device.operations) == before
         return str(e)
     raise AssertionError("was not refused")
-
-
-class Pipe:
-    """A stream that now and then has nothing yet, as a network has."""
-
-    def __init__(self, data, pauses=0, size=1024):
-        self.data = data
-        self.at = 0
-        self.pauses = pauses
-        self.size = size
-
-    def read(self, n):
-        if self.pauses and self.at % 3 == 0:
-            self.pauses -= 1
-            return None
-        n = min(n, self.size)
-        self.at += n
-        return self.data[self.at - n : self.at]
 
 
 def test_a_delta_adds_changes_and_blocks_cards_and_leaves_the_others():
@@ -364,36 +347,36 @@ def test_a_piece_of_a_merge_erases_one_sector_or_programs_a_few_pages():
         assert device.reads - reads <= 40
 
 
-def test_a_snapshot_comes_in_piece_by_piece_and_the_old_list_serves():
+def test_a_snapshot_comes_in_chunk_by_chunk_and_the_old_list_serves():
     device, store = based(100)
     apply(store, delta(1, 2, {5: 500}))
-    data = snapshot(5, {n: n + 1 for n in range(400)})
-    store.receive(Pipe(data, pauses=4))
-    pieces = 0
-    while True:
+    chunks = 0
+    erases = len(device.erases)
+    for _ in arriving(store, snapshot(5, {n: n + 1 for n in range(400)})):
+        chunks += 1
+        assert len(device.erases) - erases <= 1 and store.seq == 2 and store.busy
+        assert party(store, 5) == 500 and party(store, 399) is None
         erases = len(device.erases)
-        if not store.work(False):
-            break
-        pieces += 1
-        assert len(device.erases) - erases <= 1
-        if store.seq == 2:
-            assert party(store, 5) == 500 and party(store, 399) is None and store.busy
-    assert pieces > 10 and store.seq == 5 and store._fill == 0 and not store.busy
+    assert chunks > 6 and store.seq == 5 and store._fill == 0 and not store.busy
     for found in (store, opened(device)):
         assert [party(found, n) for n in (0, 5, 399)] == [1, 6, 400]
 
 
-def test_erasing_is_a_piece_of_its_own():
+def test_erasing_can_be_a_piece_of_its_own():
     device = blank()
     store = opened(device)
-    store.receive(Pipe(snapshot(1, {n: n for n in range(300)})))
-    while True:
+    data = snapshot(1, {n: n for n in range(300)})
+    writer = store.begin()
+    writer.feed(data[:64])
+    for at in range(64, len(data), 1024):
         operations, erases = device.operations, len(device.erases)
-        if not store.work(True):
-            break
-        if len(device.erases) > erases:
-            assert device.operations - operations == 1
-    assert store.seq == 1
+        if writer.prepare(1024):
+            assert device.operations - operations == 1 and len(device.erases) - erases == 1
+        erases = len(device.erases)
+        writer.feed(data[at : at + 1024])
+        assert len(device.erases) == erases
+    writer.commit()
+    assert store.seq == 1 and len(device.erases) == 2
 
 
 def test_snapshot_and_merge_exclude_each_other():
@@ -407,8 +390,8 @@ def test_snapshot_and_merge_exclude_each_other():
             raise AssertionError("two at once")
         except StoreError as e:
             assert "being written" in str(e)
-    store.receive(Pipe(snapshot(9, {5: 9})))  # waits for the merge
     finish(store)
+    assert apply(store, snapshot(9, {5: 9}))
     assert store.seq == 9 and party(store, 5) == 9 and party(store, 6) is None
     store = based()[1]
     apply(store, delta(1, 2, {5: 500}))
@@ -436,24 +419,20 @@ def test_a_snapshot_that_is_given_up_or_bad_leaves_everything_as_it_was():
         device, store = based(100)
         apply(store, delta(1, 2, {5: 500}))
         data = snapshot(5, {n: n + 1 for n in range(100)})
-        store.receive(Pipe(data if spoil is None else data[:-40] + spoil))
         raised = ""
+        chunks = arriving(store, data if spoil is None else data[:-40] + spoil)
         try:
-            for _ in range(3 if spoil is None else 50):
-                store.work(True)
+            for _ in range(2 if spoil is None else 50):
+                next(chunks)
         except BundleError as e:
             raised = str(e)
-        if spoil is None:
-            assert store.busy
-            store.receive(None)
-        else:
-            assert raised == "length: too short"
-        assert not store.busy and not store.work(True)
+        assert raised == ("" if spoil is None else "length: too short")
+        assert store.busy == (spoil is None) and not store.work(True)
         for found in (store, opened(device)):
             assert found.seq == 2 and party(found, 5) == 500
-        store.receive(Pipe(data))
-        finish(store)
-        assert store.seq == 5
+        for _ in arriving(store, data):
+            pass
+        assert store.seq == 5 and not store.busy
 
 
 def test_a_flash_that_fails_in_a_merge_leaves_the_list_and_is_not_tried_for_ever():

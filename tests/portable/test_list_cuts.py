@@ -6,7 +6,7 @@ what the office does next brings it to the newest.
 
 from io import BytesIO
 
-from list_world import BLOCKS, States, blank, finish, merged, opened, tag
+from list_world import BLOCKS, States, arriving, blank, finish, merged, opened, tag
 from sparse_device import Cut, SparseDevice
 
 from firmware.allowlist import Allowlist
@@ -172,11 +172,12 @@ def replace(office, store):
     """A snapshot over deltas, received while another delta comes, which it contains."""
     office.apply(store, office.delta({1: 100}, blocked=(1,)))
     meanwhile = office.delta({2: 200})
-    store.receive(BytesIO(office.snapshot({n: n + 500 for n in range(420)}, {7: 70})))
+    chunks = arriving(store, office.snapshot({n: n + 500 for n in range(420)}, {7: 70}))
     for _ in range(4):
-        assert store.work(False)
+        next(chunks)
     office.apply(store, meanwhile)
-    finish(store)
+    for _ in chunks:
+        pass
 
 
 def crossing(states, store):
