@@ -1,11 +1,12 @@
 """The whole way, in real processes: an office at the command line, a broker, and a gate on real MicroPython.
 
-The gate is the virtual board with the firmware as it is flashed; it comes to the office over real TCP and TLS. No
-wait is for a fixed time: limits only end a test that hangs.
+The gate is the virtual board with the firmware as it is flashed; it comes to the office over real TCP and
+TLS. No wait is for a fixed time: limits only end a test that hangs.
 """
 
 import json
 import os
+import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ import pytest
 from host_sim.board import Running, gate_files, running
 from tests.host.link_peers import LIMIT_S, free_port
 from tests.host.test_office_serve import PINTER, Served, serving
+from tests.host.test_readme import section
 from tools.mpy import ROOT
 
 pytestmark = pytest.mark.requires_micropython
@@ -48,14 +50,27 @@ def opened_office() -> None:
     """Make an office with a gate, two bookings and their cards in the working directory."""
     pinter("init", "--site", SITE, "--min-tier", "uid", "--reclaim-at", local(12)[-5:])
     pinter("gate", "add", "A")
-    begin, end = local(-0.5), local(2)
-    Path("bookings.csv").write_text(
-        f"booking,class,from,until\nM-0017,yellow,{begin},{end}\nM-0018,green,{begin},{end}\n"
-    )
+    write_bookings()
     pinter("import", "bookings.csv")
     for uid, booking in ((YELLOW, "M-0017"), (GREEN, "M-0018")):
         pinter("card", "add", uid)
         pinter("issue", uid, "--booking", booking)
+
+
+def write_bookings() -> None:
+    window = f"{local(-0.5)},{local(2)}"
+    rows = ("booking,class,from,until", f"M-0017,yellow,{window}", f"M-0018,green,{window}")
+    Path("bookings.csv").write_text("\n".join(rows) + "\n")
+
+
+@contextmanager
+def started(*command: str) -> Iterator[None]:
+    """Let a program run beside."""
+    with open("started.log", "ab") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
 
 
 @contextmanager
@@ -134,18 +149,43 @@ def a_morning(board: Running, served: Served) -> None:
     assert "all fits" in pinter("verify")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the working directory, with an office in it."""
+    """Return the working directory, which has nothing in it."""
     monkeypatch.chdir(tmp_path)
-    opened_office()
     return tmp_path
 
 
 def test_a_visit_with_the_offices_own_broker_over_verified_tls(here: Path) -> None:
+    opened_office()
     port = free_port()
     with serving("--listen", f"127.0.0.1:{port}") as served:
         served.wait("connected")
         ca = Path("office/tls/ca.der").read_bytes()
         with installed(here, served, {"port": port, "tls": "ca"}, ca) as board:
             a_morning(board, served)
+
+
+@pytest.mark.requires_program("mosquitto", package="mosquitto")
+def test_a_visit_with_mosquitto_and_a_key_for_each_gate_as_the_readme_shows(here: Path) -> None:
+    write_bookings()
+    gates, office = free_port(), free_port()
+    *prepare, broker, serve = section("An office with gates")
+    for command in prepare:
+        words = shlex.split(command)[2:]
+        if words[0] == "init":
+            words += ["--reclaim-at", local(12)[-5:]]
+        if words[0] == "broker-files":
+            words += ["--listen", f"127.0.0.1:{gates}", "--office-port", str(office)]
+        pinter(*words)
+    pinter("card", "add", GREEN)
+    pinter("issue", GREEN, "--booking", "M-0018")
+    url = f"mqtt://office@127.0.0.1:{office}"
+    words = [url if word.startswith("mqtt:") else word for word in shlex.split(serve)[3:]]
+    network = {"port": gates, "tls": "psk"}
+    with (
+        started(*shlex.split(broker.removesuffix("&"))),
+        serving(*words) as served,
+        installed(here, served, network, None) as board,
+    ):
+        a_morning(board, served)

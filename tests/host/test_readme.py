@@ -27,6 +27,14 @@ def commands(text: str) -> list[str]:
     return [line[2:].strip() for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
+def section(heading: str) -> list[str]:
+    """Return the commands of the section of README.md with this heading."""
+    return commands(README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0])
+
+
+RUN_ELSEWHERE |= dict.fromkeys(section("An office with gates"), "tests/host/test_office_gate.py")
+
+
 def run(command: str) -> subprocess.CompletedProcess[str]:
     """Run `command` with the programs of this environment first on PATH, from the root of the project."""
     environment = dict(os.environ)

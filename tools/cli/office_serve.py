@@ -1,4 +1,4 @@
-"""`pinter office serve`: the office at work for its gates, over a broker of its own or another's.
+"""`pinter office serve`, `broker-files`: the office at work for its gates, over its own broker or another's.
 
 Owns options, signals and the lines on stderr (JSON objects); `tools.office.serve` does the work.
 """
@@ -14,8 +14,9 @@ from typing import Any
 
 import click
 
-from tools.cli.office_common import Office, Refusal, with_office
-from tools.office import broker, serve
+from tools.cli.office_common import Office, Refusal, as_json, say, with_office
+from tools.office import broker, mosquitto, serve
+from tools.office.books import Books
 from tools.office.service import Service
 
 _NAME = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
@@ -54,6 +55,13 @@ def _names(context: click.Context, parameter: click.Parameter, value: tuple[str,
     help="Password for USER; for this user only.",
 )
 @click.option(
+    "--broker-files",
+    "files",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Of a mosquitto here: told of new gates and keys.",
+)
+@click.option(
     "--listen",
     default="127.0.0.1:8883",
     show_default=True,
@@ -70,6 +78,7 @@ def serve_command(
     url: str | None,
     ca: Path | None,
     password_file: Path | None,
+    files: Path | None,
     listen: tuple[str, int],
     names: tuple[str, ...],
 ) -> None:
@@ -79,7 +88,7 @@ def serve_command(
     """
     context = click.get_current_context()
     given = {name for name in context.params if _is_given(context, name)}
-    unfit = given & ({"listen", "names"} if url is not None else {"ca", "password_file"})
+    unfit = given & ({"listen", "names"} if url is not None else {"ca", "password_file", "files"})
     if unfit:
         option = next(p.opts[0] for p in context.command.params if p.name in unfit)
         raise click.UsageError(f"{option} says nothing {'with' if url is not None else 'without'} --broker")
@@ -92,16 +101,63 @@ def serve_command(
         else:
             own = broker.OwnBroker(office.folder.path / "tls", site, *listen, names)
             address = serve.own_address(own)
-        server = serve.Server(service, site, address, own, _log)
+        kept = None if files is None else mosquitto.Files(files, site)
+        server = serve.Server(service, site, address, own, _log, kept)
         over: list[int] = []
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, frame: over.append(number))
         server.run(lambda: bool(over))
         _log("stopped", signal=signal.Signals(over[0]).name)
-    except (serve.UrlError, broker.BrokerError) as error:
+    except (serve.UrlError, broker.BrokerError, mosquitto.FilesError) as error:
         raise Refusal(str(error)) from error
     finally:
         lock.close()
+
+
+@click.command("broker-files")
+@click.argument("path", required=False, metavar="[DIR]", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--listen",
+    default="0.0.0.0:8883",
+    show_default=True,
+    callback=_listen,
+    metavar="ADDRESS:PORT",
+    help="For the gates.",
+)
+@click.option(
+    "--office-port",
+    default=1883,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="For the office, on 127.0.0.1.",
+)
+@as_json
+@with_office
+def broker_files(
+    office: Office, path: Path | None, listen: tuple[str, int], office_port: int, json_too: bool
+) -> None:
+    """Write the files of a mosquitto for the gates into DIR [default: mosquitto in the office's folder].
+
+    Each gate comes with TLS-PSK, its own key, to its own topics only. `serve --broker-files DIR` keeps the
+    keys up to date; passwords that are there stay in force.
+    """
+    path = path or office.folder.path / "mosquitto"
+    if listen[1] == office_port:
+        raise click.UsageError("--office-port is the port of --listen")
+    known = Books(office.folder, office.engine, time.time())
+    keys = {gate: known.gate_key(gate) for gate in known.gates()}
+    files = mosquitto.Files(path, office.folder.site)
+    try:
+        files.make(keys, *listen, office_port)
+    except mosquitto.FilesError as error:
+        raise Refusal(str(error)) from error
+    value = {"settings": str(path / files.settings.name), "gates": sorted(keys), "office_port": office_port}
+    say(
+        json_too,
+        value,
+        f"{value['settings']}: gates ({len(keys)}) on {listen[0]}:{listen[1]}, "
+        f"the office on 127.0.0.1:{office_port}",
+    )
 
 
 def _is_given(context: click.Context, name: str) -> bool:
@@ -140,4 +196,4 @@ def _log(event: str, **fields: Any) -> None:
     click.echo(json.dumps({"time": round(time.time(), 3), "event": event, **fields}), err=True)
 
 
-COMMANDS = (serve_command,)
+COMMANDS = (serve_command, broker_files)

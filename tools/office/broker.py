@@ -3,7 +3,7 @@
 Owns the certificates in `tls/` of the office's folder, and the broker's settings there: each gate is known
 by the secret that comes from its key, the office by one of this run. rumqttd has no rules for topics: a gate
 with a right secret could publish on another's. What it published there would be signed with no key that
-counts.
+counts. `mosquitto` is for offices that want rules.
 """
 
 import json
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from iotcore import Broker
 
-from firmware.crypto import hmac_sha256
+from tools.office.keys import broker_secret
 
 OFFICE = "office"  # the user that the office's own client is
 _BEGIN = datetime(2000, 1, 1, tzinfo=UTC)  # a gate whose clock has lost its time must still be let in
@@ -86,7 +86,7 @@ class OwnBroker:
         self.stop()
         users = {OFFICE: self.password}
         for gate, key in gate_keys.items():
-            users[f"{self._site}/{gate}"] = hmac_sha256(key, b"PINTER broker 1").hex()
+            users[f"{self._site}/{gate}"] = broker_secret(key)
         path = self._folder / "broker.toml"
         text = _SETTINGS.format(
             listen=json.dumps(self._listen),

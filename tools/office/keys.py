@@ -9,6 +9,8 @@ import re
 import secrets
 from pathlib import Path
 
+from firmware.crypto import hmac_sha256
+
 KEY_BYTES = 32
 CARD_MASTER_BYTES = 16  # AES-128
 VERSIONS = range(
@@ -35,6 +37,11 @@ def gate_key(folder: Path, gate: str) -> bytes:
 def key_file(path: Path) -> bytes:
     """Return the key in the file `path`. Raises KeyFileError."""
     return _read(path)
+
+
+def broker_secret(key: bytes) -> str:
+    """Return in hex what the gate with `key` shows a broker: its TLS-PSK key, or its password."""
+    return hmac_sha256(key, b"PINTER broker 1").hex()
 
 
 def card_masters(folder: Path) -> dict[int, bytes]:

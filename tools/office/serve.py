@@ -17,6 +17,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from tools.office.broker import OFFICE, BrokerError, OwnBroker
+from tools.office.mosquitto import Files, FilesError
 from tools.office.service import CHANNELS, Service
 
 _TURN_S = 0.05
@@ -83,16 +84,24 @@ def _is_here(host: str) -> bool:
 class Server:
     """Serves the gates of `service` over the broker at `address`, or over the office's own, `own`.
 
-    `log(event, **fields)` is told what happens. Raises UrlError for a CA file that is none.
+    `files` of a mosquitto are kept up to date. `log(event, **fields)` is told what happens. Raises UrlError
+    for a CA file that is none.
     """
 
     def __init__(
-        self, service: Service, site: str, address: Address, own: OwnBroker | None, log: Log
+        self,
+        service: Service,
+        site: str,
+        address: Address,
+        own: OwnBroker | None,
+        log: Log,
+        files: Files | None = None,
     ) -> None:
         self._service = service
         self._site = site
         self._address = address
         self._own = own
+        self._files = files
         self._log = log
         self._received: list[tuple[str, bytes]] = []
         self._connected = False
@@ -124,11 +133,16 @@ class Server:
         return client
 
     def run(self, is_over: Callable[[], bool]) -> None:
-        """Serve until `is_over()`. Raises BrokerError if the office's own broker does not start at first."""
+        """Serve until `is_over()`.
+
+        Raises BrokerError if the office's own broker does not start at first, FilesError if there are none.
+        """
         if self._own is not None:
             self._keys = self._service.keys()
             self._own.start(self._keys)
             self._log("broker_started", host=self._own.host, port=self._own.port, gates=sorted(self._keys))
+        if self._files is not None:
+            self._write_files(self._files, self._service.keys())
         try:
             while not is_over():
                 self._turn(is_over)
@@ -138,10 +152,12 @@ class Server:
                 self._client.loop(_TURN_S)
             if self._own is not None:
                 self._own.stop()
+            self._service.close()
 
     def _turn(self, is_over: Callable[[], bool]) -> None:
         now = time.monotonic()
         self._tend_own(now)
+        self._tend_files()
         if self._is_open:
             code = self._client.loop(_TURN_S)
             if code != paho.MQTT_ERR_SUCCESS and not is_over():  # Ctrl-C ends the broker's process too
@@ -204,6 +220,19 @@ class Server:
             self._keys = keys
         except BrokerError as error:
             self._lost(str(error), now)
+
+    def _tend_files(self) -> None:
+        """Let mosquitto know a gate that is new, or has a new key."""
+        if self._files is not None and (keys := self._service.keys()) != self._keys:
+            try:
+                self._write_files(self._files, keys)
+            except FilesError as error:
+                self._service.faults.append(str(error))
+
+    def _write_files(self, files: Files, keys: dict[str, bytes]) -> None:
+        is_told = files.refresh(keys)
+        self._keys = keys
+        self._log("broker_files", gates=sorted(keys), told=is_told)
 
     # What is told
 

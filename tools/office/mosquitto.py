@@ -1,0 +1,157 @@
+"""The files of a mosquitto that serves an office: its settings, the gates' secrets, rules for topics.
+
+Gates come with TLS-PSK and their own key, each to its own topics and no other; the office and panels come by
+a password on the loopback address. Owns the files in one folder and tells a running mosquitto to read them
+again; starts none.
+"""
+
+import getpass
+import hashlib
+import os
+import secrets
+import signal
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+
+from tools.office.keys import broker_secret
+
+OFFICE, PANEL = "office", "panel"  # the users that come by a password
+_ROUNDS = 101  # of PBKDF2, mosquitto_passwd's own; the password has 256 bits
+_SETTINGS = """\
+# Made by `pinter office broker-files`. The office keeps gates.psk up to date, and leaves the rest as it is.
+user {user}
+pid_file {folder}/mosquitto.pid
+persistence false
+log_dest stderr
+allow_anonymous false
+max_packet_size 20480
+acl_file {folder}/topics.acl
+password_file {folder}/users
+psk_file {folder}/gates.psk
+
+# The gates: TLS-PSK, each with its own key.
+listener {port} {address}
+psk_hint pinter
+use_identity_as_username true
+tls_version tlsv1.2
+ciphers PSK-AES128-GCM-SHA256
+
+# The office, and panels on this machine.
+listener {office_port} 127.0.0.1
+"""
+_TOPICS = """\
+user {office}
+topic read pinter/1/{site}/+/up
+topic read pinter/1/{site}/+/events
+topic read pinter/1/{site}/+/status
+topic write pinter/1/{site}/+/down
+topic readwrite homeassistant/#
+
+user {panel}
+topic read pinter/1/{site}/+/status
+topic read homeassistant/#
+
+pattern write pinter/1/%u/status
+pattern write pinter/1/%u/up
+pattern write pinter/1/%u/events
+pattern read pinter/1/%u/down
+"""
+
+
+class FilesError(Exception):
+    """The files cannot be made or kept; the text is one line for the user."""
+
+
+class Files:
+    """The files in `folder` for the gates of `site`."""
+
+    def __init__(self, folder: Path, site: str) -> None:
+        self._folder = folder.absolute()
+        self._site = site
+
+    @property
+    def settings(self) -> Path:
+        """Return the file that mosquitto is started with."""
+        return self._folder / "mosquitto.conf"
+
+    def make(self, gate_keys: Mapping[str, bytes], address: str, port: int, office_port: int) -> None:
+        """Write all files: gates come to `address`:`port`, the office to `office_port`. Raises FilesError.
+
+        Passwords that are there already stay in force.
+        """
+        if "\n" in str(self._folder):
+            raise FilesError(f"{str(self._folder)!r}: mosquitto cannot read a path of two lines")
+        values = {"folder": self._folder, "port": port, "address": address, "office_port": office_port}
+        text = _SETTINGS.format(user=getpass.getuser(), **values)
+        topics = _TOPICS.format(office=OFFICE, panel=PANEL, site=self._site)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            users = "".join(self._user(name) for name in (OFFICE, PANEL))
+            for name, data in (
+                ("users", users),
+                ("topics.acl", topics),
+                ("gates.psk", self._secrets(gate_keys)),
+            ):
+                _write(self._folder / name, data)
+            _write(self.settings, text)
+        except OSError as error:
+            raise FilesError(f"{error.filename or self._folder}: {error.strerror}") from error
+
+    def refresh(self, gate_keys: Mapping[str, bytes]) -> bool:
+        """Let gates.psk have the keys of these gates; return whether a running mosquitto was told to read it.
+
+        Raises FilesError, also where `make` was never called.
+        """
+        path, text = self._folder / "gates.psk", self._secrets(gate_keys)
+        try:
+            if path.read_text() != text:
+                _write(path, text)
+            return self._tell()
+        except FileNotFoundError as error:
+            raise FilesError(f"{path} does not exist: pinter office broker-files {self._folder}") from error
+        except OSError as error:
+            raise FilesError(f"{error.filename or path}: {error.strerror}") from error
+
+    def _secrets(self, gate_keys: Mapping[str, bytes]) -> str:
+        return "".join(f"{self._site}/{gate}:{broker_secret(key)}\n" for gate, key in gate_keys.items())
+
+    def _user(self, name: str) -> str:
+        """Return the line of a user for mosquitto; make the password if there is none."""
+        path = self._folder / f"{name}.password"
+        if not path.exists():
+            _write(path, secrets.token_hex(32) + "\n")
+        salt = secrets.token_bytes(12)
+        made = hashlib.pbkdf2_hmac("sha512", path.read_text().strip().encode(), salt, _ROUNDS)
+        return f"{name}:$7${_ROUNDS}${b64encode(salt).decode()}${b64encode(made).decode()}\n"
+
+    def _tell(self) -> bool:
+        """Send SIGHUP to the mosquitto that wrote its number here, if it runs and is this user's."""
+        try:
+            number = int((self._folder / "mosquitto.pid").read_text())
+            if number <= 1 or not _is_mosquitto(number):
+                return False
+            os.kill(number, signal.SIGHUP)
+        except (FileNotFoundError, ValueError, ProcessLookupError, PermissionError):
+            return False
+        return True
+
+
+def _is_mosquitto(number: int) -> bool:
+    """Return False if process `number` is another program by now; where nobody can tell, True."""
+    if not Path("/proc/self/cmdline").exists():
+        return True
+    program = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")[0]
+    return Path(os.fsdecode(program)).name == "mosquitto"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file for this user only; it is there whole, or as it was."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    handle = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)
