@@ -4,11 +4,11 @@ Owns options and words; `tools.office.desk` has the rules. Alarms and notes go t
 """
 
 import sys
-from typing import Any
 
 import click
 
 from tools.cli.office_common import CARD, Office, as_json, say, with_office
+from tools.office import listing
 from tools.office.db.models import HELD
 from tools.office.desk import Outcome
 
@@ -153,31 +153,7 @@ def _deposit_words(outcome: Outcome) -> str:
 
 def _tell(outcome: Outcome, json_too: bool, text: str) -> None:
     """Print what an act came to; what the desk must read goes to stderr too."""
-    value: dict[str, Any] = {"act": outcome.act, "alarms": outcome.alarms, "notes": outcome.notes}
-    if outcome.card is not None:
-        value |= {
-            "card": outcome.card.uid,
-            "state": outcome.card.state,
-            "blocked": outcome.card.blocked,
-            "list_seq": outcome.card.list_seq,
-        }
-    if outcome.visit is not None:
-        visit = outcome.visit
-        value |= {
-            "visit": visit.id,
-            "class": visit.cls,
-            "from": visit.begin,
-            "until": visit.until,
-            "party": outcome.party,
-        }
-    if outcome.deposit is not None:
-        value["deposit"] = {
-            "number": outcome.deposit.id,
-            "document": outcome.deposit.document,
-            "place": outcome.deposit.place,
-            "state": outcome.deposit.state,
-        }
-    say(json_too, value, text)
+    say(json_too, listing.outcome(outcome), text)
     for line in outcome.alarms:
         click.echo(f"ALARM: {line}", err=True)
     for line in outcome.notes:

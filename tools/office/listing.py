@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from firmware.presence import INSIDE, last_reset
 from tools.office.db import models
 from tools.office.db.models import LIVE
+from tools.office.desk import Outcome
 from tools.office.folder import Folder
 
 Row = dict[str, Any]
@@ -242,6 +243,34 @@ def command_row(row: models.Command) -> Row:
         "expires": row.expires,
         "done": bool(row.done),
     }
+
+
+def outcome(of: Outcome) -> Row:
+    """Return what an act came to, as far as it applies."""
+    value: Row = {"act": of.act, "alarms": of.alarms, "notes": of.notes}
+    if of.card is not None:
+        value |= {
+            "card": of.card.uid,
+            "state": of.card.state,
+            "blocked": of.card.blocked,
+            "list_seq": of.card.list_seq,
+        }
+    if of.visit is not None:
+        value |= {
+            "visit": of.visit.id,
+            "class": of.visit.cls,
+            "from": of.visit.begin,
+            "until": of.visit.until,
+            "party": of.party,
+        }
+    if of.deposit is not None:
+        value["deposit"] = {
+            "number": of.deposit.id,
+            "document": of.deposit.document,
+            "place": of.deposit.place,
+            "state": of.deposit.state,
+        }
+    return value
 
 
 def chosen(rows: Iterable[Row], fields: Iterable[str]) -> list[Row]:
