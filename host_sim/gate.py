@@ -5,7 +5,9 @@ is the world's affair (`engine.py`).
 """
 
 import json
+import os
 import pathlib
+import shutil
 import struct
 import tempfile
 import types
@@ -23,6 +25,8 @@ EPOCH_2000 = 946_684_800
 _TICKS_PERIOD = 1 << 30
 _TICKS_BEFORE_WRAP_MS = 10_000
 PWRON, HARD, WDT = 1, 2, 3
+_SLOTS = ("a", "b")  # directories of applications, firmware/starter.py
+_BROKEN = "raise ValueError('not what it was')\n"
 
 
 class Gate:
@@ -148,6 +152,20 @@ class Gate:
         """End the interpreter and remove the gate's files."""
         self._stop()
         self._folder.cleanup()
+
+    def break_applications(self, broken: bool) -> None:
+        """Let no application of this gate start from the next boot on, or again: as a torn copy would."""
+        for slot in _SLOTS:
+            package = self.home / slot / "firmware"
+            file, aside = package / "__init__.py", package / "__init__.aside"
+            if broken and not aside.exists():
+                package.mkdir(parents=True, exist_ok=True)
+                aside.write_bytes(file.read_bytes() if file.exists() else b"")
+                file.write_text(_BROKEN, encoding="utf-8")
+            elif not broken and aside.exists():
+                os.replace(aside, file)
+                if file.stat().st_size == 0 and len(list(package.iterdir())) == 1:
+                    shutil.rmtree(self.home / slot)  # there was none before
 
     # --- the interpreter
     # ---------------------------------------------------------------------------------------

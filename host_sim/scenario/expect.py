@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from firmware import records
+from firmware.crash import TASKS
 from firmware.policy import ALARMS, MODES, REASONS
 from host_sim.scenario import model
 from host_sim.scenario.log import Log
@@ -17,7 +18,14 @@ _NO_CARD = bytes(8)
 _ENTITLED_US = 1_000_000  # a grant or override opens at once; a relay later than this is no child of it
 _MOVES = ("passage", "late_passage")
 _FORGETS = ("reset", "boot", "mode", "alarm_end", "remote")  # after these a position may read otherwise
-_TABLES = {"grant": REASONS, "deny": REASONS, "alarm": ALARMS, "alarm_end": ALARMS, "mode": MODES}
+_TABLES = {
+    "grant": REASONS,
+    "deny": REASONS,
+    "alarm": ALARMS,
+    "alarm_end": ALARMS,
+    "mode": MODES,
+    "crash": TASKS,
+}
 _DIRECTIONS = ("", *model.DIRECTIONS)  # index = the low nibble of a record's direction
 
 
@@ -76,6 +84,7 @@ class Watch:
         self.failures: list[Failure] = []
         self.current: model.Step | None = None
         self.is_fire = False
+        self.may_reset = False  # a step of the story lets no application start
         self._keys = keys
         self._classes = classes
         self._log = log
@@ -105,6 +114,8 @@ class Watch:
         self._log.add(at_us, kind, self.gate, **fields)
         if kind == "output" and fields["name"].startswith("relay_"):
             self._relay(at_us, fields["name"][6:], fields["level"])
+        elif kind == "reset" and not self.may_reset:
+            self._broken("firmware that runs", "a reset of gate %s, cause %s" % (self.gate, fields["cause"]))
         elif kind == "power" and not fields["on"]:
             for tap in self.open_taps():
                 tap.activated = False  # read, but torn before anything came of it
@@ -116,10 +127,15 @@ class Watch:
                 tap.activated = True
                 self._log.add(at_us, "activated", self.gate, dir=direction, card=name)
 
+    def entitle(self, at_us: int, direction: str) -> None:
+        """Take it that the relay of `direction` may close now: the guard presses, and no journal says so."""
+        self._entitled[direction].append(at_us)
+
     def _record(self, at_us: int, record: records.Event) -> None:
         direction = _DIRECTIONS[record.direction & 15]
         name = _name(_TABLES.get(record.type, ()), record.reason)
-        card = "" if record.key == _NO_CARD else self._keys.get(record.key, record.key.hex())
+        has_card = record.key != _NO_CARD and record.type != "crash"  # there it is uptime and free bytes
+        card = self._keys.get(record.key, record.key.hex()) if has_card else ""
         self._log.add(
             at_us,
             "journal",
@@ -129,7 +145,7 @@ class Watch:
             dir=direction,
             reason=name,
             card=card,
-            cls=self._classes.get(record.cls, ""),
+            cls="" if record.type == "crash" else self._classes.get(record.cls, ""),
             party=record.party,
             time=self._log.local(record.time * model.US + record.ms * 1000),
             untrusted=record.untrusted,
@@ -259,7 +275,10 @@ class Watch:
             got_alarms = sorted(set(self._alarms))
             self._alarms.clear()
             self._equal(step, "alarms", _list(sorted(set(step.alarms))), _list(got_alarms))
-        asked = (step.inside, step.occupancy, step.lane, step.list_seq, step.trusted_time, step.events)
+        asked = (
+            *(step.inside, step.occupancy, step.lane, step.list_seq, step.trusted_time, step.events),
+            step.safe_mode,
+        )
         if any(value is not None for value in asked):
             if status is None:
                 self._fail(step, "a gate in service", "no answer: it is off, booting or hung")
@@ -276,6 +295,7 @@ class Watch:
             ("lane", step.lane, status["lane"]),
             ("list_seq", step.list_seq, (status["list"] or {}).get("seq")),
             ("trusted_time", step.trusted_time, status["trusted"]),
+            ("safe_mode", step.safe_mode, status.get("safe_mode", False)),
         ):
             if expected is not None:
                 self._equal(step, word, expected, got)

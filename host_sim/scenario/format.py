@@ -57,7 +57,17 @@ SPECIAL = {
 }
 RECORD_KEYS = ("card", "class", "from", "until", "party", "slow")
 EXPECT_KEYS = ("decision", "reason", "within_ms", "alarm")
-CHECK_KEYS = ("inside", "occupancy", "relay_pulses", "lane", "alarms", "events", "list_seq", "trusted_time")
+CHECK_KEYS = (
+    "inside",
+    "occupancy",
+    "relay_pulses",
+    "lane",
+    "alarms",
+    "events",
+    "list_seq",
+    "trusted_time",
+    "safe_mode",
+)
 EVENT_KEYS = ("undelivered", "lost", "chain")
 NETWORK_KEYS = ("loss", "duplicate", "reorder", "latency_ms")
 OFFICE_CARD_ACTIONS = ("revoke", "return", "lost")
@@ -73,6 +83,7 @@ STEP_KEYS = {
     "power": ("clock", "cut_at", "gate"),
     "clock_step": (),
     "reader": ("dir", "gate"),
+    "firmware": ("gate",),
     "check": ("gate",),
 }
 STEP_REQUIRED = {"tap": ("dir",), "input": ("state",), "reader": ("dir",)}
@@ -574,6 +585,10 @@ class _Parser(Reader):
         word = self.choice(keys["reader"][1], what + ": reader", ("dead", "ok"))
         return model.Reader, {"direction": self.direction(keys, what), "dead": word == "dead"}
 
+    def read_firmware(self, keys: dict[str, Entry], what: str, gate: str | None):
+        word = self.choice(keys["firmware"][1], what + ": firmware", ("broken", "ok"))
+        return model.Firmware, {"broken": word == "broken"}
+
     def read_check(self, keys: dict[str, Entry], what: str, gate: str | None):
         what += ": check"
         node = keys["check"][1]
@@ -617,4 +632,7 @@ class _Parser(Reader):
         return self.integer(node, what, 0)
 
     def check_trusted_time(self, node: yaml.Node, what: str):
+        return self.boolean(node, what)
+
+    def check_safe_mode(self, node: yaml.Node, what: str):
         return self.boolean(node, what)

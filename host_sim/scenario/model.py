@@ -162,6 +162,13 @@ class Reader(Step):
 
 
 @dataclass(frozen=True)
+class Firmware(Step):
+    """No application of a gate can be loaded any more, from its next boot on; or again."""
+
+    broken: bool
+
+
+@dataclass(frozen=True)
 class Check(Step):
     """What must be true at this instant; None = not asked. `inside` holds card names."""
 
@@ -173,6 +180,7 @@ class Check(Step):
     events: dict[str, Any] | None = None
     list_seq: int | None = None
     trusted_time: bool | None = None
+    safe_mode: bool | None = None
 
 
 @dataclass(frozen=True)

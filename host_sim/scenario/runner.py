@@ -213,6 +213,9 @@ class Run:
         if step.name == "fire":
             self._watches[name].is_fire = step.on
         elif step.name.startswith("guard") and step.on:
+            status = self._gates[name].status()
+            if step.name == "guard_out" and status is not None and status.get("safe_mode"):
+                self._watches[name].entitle(self._world.now, "out")
             self._later(PRESS_US, hardware.set_input, step.name, False)
 
     def _power(self, step: model.Power) -> None:
@@ -233,6 +236,11 @@ class Run:
 
     def _reader(self, step: model.Reader) -> None:
         self._gates[self._one(step)].hardware.chips[step.direction].dead = step.dead
+
+    def _firmware(self, step: model.Firmware) -> None:
+        name = self._one(step)
+        self._gates[name].break_applications(step.broken)
+        self._watches[name].may_reset = step.broken
 
     def _check(self, step: model.Check) -> None:
         for name in self._chosen(step):
@@ -283,6 +291,7 @@ _PLAY: Mapping[type[model.Step], Callable[[Run, Any], None]] = {
     model.Power: Run._power,
     model.ClockStep: Run._clock_step,
     model.Reader: Run._reader,
+    model.Firmware: Run._firmware,
     model.Check: Run._check,
     model.Office: Run._acts,
     model.Network: Run._network,
