@@ -65,6 +65,8 @@ BUDGETS = (
     Budget(2800, AES, ("cmac", "cards/ev2", "cards/aes", "cards/proof")),
     Budget(450, False, ("officekeys",)),
     Budget(2500, False, ("ed25519",)),
+    Budget(4600, False, ("update", "packs")),
+    Budget(950, False, ("pack",)),  # only where an update runs
     Budget(3000, False, ("cards/ev2_full", "cards/desfire")),
     Budget(750, False, ("drivers/mfrc522_start",)),
     Budget(1700, False, ("drivers/mfrc522_check",)),
@@ -82,6 +84,9 @@ BUDGETS = (
     Budget(850, NETWORK, ("drivers/wifi",)),
     Budget(450, False, ("drivers/ethernet",)),  # instead of Wi-Fi
     Budget(4800, False, ("config",)),
+    Budget(2100, False, ("doctor",)),  # a technician's; sent to the board, not deployed
+    Budget(2600, False, ("doctor_stores",)),
+    Budget(900, False, ("doctor_network",)),
     Budget(5000, False, ("messages",)),
 )
 
