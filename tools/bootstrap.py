@@ -21,6 +21,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 PROBE = "click"  # small, and needed by every target
+SOURCES = ("esptool",)  # published as source only: pure Python, built by the setuptools of the pins
 
 # target, level of the environment that it needs, what it does
 TARGETS = (
@@ -159,6 +160,8 @@ def pip(python, *arguments):
 def download(level, python, folder):
     """Fetch the wheels of `level` into `folder`; raise Refusal when the package index does not give them."""
     wheels_only = ["download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", folder]
+    for name in SOURCES:
+        wheels_only += ["--no-binary", name]
     probe = next(line for line in requirement_lines("requirements.txt") if line.startswith(PROBE + "=="))
     code, error = pip(python, *(wheels_only + ["--retries", "1", "--timeout", "20", probe]))
     if code:
@@ -232,8 +235,10 @@ def make_base(maker, python, wheels):
     code, text = run(maker + options + [VENV])
     if code:
         raise Refusal("cannot make .venv: %s" % text.strip().split("\n")[-1])
-    install(python, *wheels_of(requirement_lines("requirements.txt"), wheels))
-    install(python, "--no-build-isolation", "--editable", ROOT)
+    files = wheels_of(requirement_lines("requirements.txt"), wheels)
+    install(python, *[file for file in files if file.endswith(".whl")])
+    sources = [file for file in files if not file.endswith(".whl")]
+    install(python, *(["--no-build-isolation"] + sources + ["--editable", ROOT]))
     write_stamp("sim")
 
 

@@ -6,12 +6,14 @@ Nothing here needs a network: pip is pointed to a folder of wheels by its ordina
 import ast
 import base64
 import hashlib
+import io
 import os
 import re
 import shutil
 import stat
 import subprocess
 import sys
+import tarfile
 import zipfile
 from importlib import metadata
 from pathlib import Path
@@ -53,6 +55,21 @@ def wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> None:
             digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
             record += "%s,sha256=%s,%d\n" % (path, digest, len(text.encode()))
         archive.writestr(info + "/RECORD", record + info + "/RECORD,,\n")
+
+
+def source(folder: Path, name: str, version: str) -> None:
+    """Write a source distribution of one module of pure Python into `folder`, as setuptools builds it."""
+    files = {
+        "pyproject.toml": '[build-system]\nrequires = ["setuptools"]\n'
+        'build-backend = "setuptools.build_meta"\n[project]\nname = "%s"\nversion = "%s"\n' % (name, version),
+        name + ".py": "",
+        "PKG-INFO": "Metadata-Version: 2.1\nName: %s\nVersion: %s\n" % (name, version),
+    }
+    with tarfile.open(folder / ("%s-%s.tar.gz" % (name, version)), "w:gz") as archive:
+        for path, text in files.items():
+            entry = tarfile.TarInfo("%s-%s/%s" % (name, version, path))
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
 
 
 def wheel_of_installed(folder: Path, name: str) -> str:
@@ -244,7 +261,8 @@ def test_a_wrong_target_is_refused_with_the_right_ones(copy, arguments):
 
 def test_from_nothing_to_a_running_target_and_back(copy):
     version = wheel_of_installed(copy.wheels, "setuptools")
-    (copy.root / "requirements.txt").write_text("click==1  # comment\nsetuptools==%s\n" % version)
+    (copy.root / "requirements.txt").write_text("click==1  # comment\nsetuptools==%s\nesptool==2\n" % version)
+    source(copy.wheels, "esptool", "2")  # of which there is no wheel
     environment = copy.root / ".venv"
 
     # a half-made environment is made again
@@ -254,6 +272,7 @@ def test_from_nothing_to_a_running_target_and_back(copy):
     assert (code, out) == (0, "pinter ['sim', 'demo', '--seed', '1', 'two words'] None\n"), err
     assert "making it again" in err
     assert not (environment / "stubs").exists()
+    assert list(environment.glob("lib/*/site-packages/esptool.py")), "built from its source"
     assert list(copy.temporary.iterdir()) == []
 
     # quick when nothing changed: with nothing to install from, it still runs and says nothing

@@ -34,7 +34,7 @@ def packages() -> frozenset[str]:
     pinned = {
         re.sub(r"[-_.]+", "-", line.split("==")[0].strip()).lower()
         for line in bootstrap.requirement_lines("requirements.txt")
-    }
+    } - {"esptool"}  # GPL: a program that is run, never imported
     return frozenset(
         top
         for top, owners in importlib.metadata.packages_distributions().items()

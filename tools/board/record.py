@@ -7,6 +7,7 @@ written.
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 from firmware import config
@@ -15,6 +16,7 @@ from firmware.errors import ConfigError
 FORMAT = 1
 NAMESPACE = "pinter"  # in NVS
 _KEYS = ("site_key", "gate_key")
+_OPTIONAL = ("release_key",)  # public: what updates are signed with
 _KEY_BYTES = 32
 _PASSWORD_BYTES = range(8, 64)  # WPA2
 _FIELDS = ("format", "config", "nvs", "ca")
@@ -53,6 +55,22 @@ class Record:
         return json.dumps(obj, indent=1, ensure_ascii=False) + "\n"
 
 
+def load(path: Path) -> Record:
+    """Return the record in the file `path`, which nobody else may read. Raises RecordError naming it."""
+    try:
+        if path.stat().st_mode & 0o077:
+            raise RecordError(f"{path}: can be read by others: chmod 600 {path}")
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise RecordError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise RecordError(f"{path}: record: not UTF-8") from None
+    try:
+        return parse(text)
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from None
+
+
 def parse(text: str) -> Record:
     """Return the record in the JSON `text`. Raises RecordError naming the first field that is wrong."""
     try:
@@ -85,7 +103,7 @@ def _nvs(obj: Any, site: config.Site) -> dict[str, bytes]:
     if not isinstance(obj, dict):
         raise RecordError("nvs: must be an object")
     wifi = site.network.wifi if site.network else None
-    wanted = {name: range(_KEY_BYTES, _KEY_BYTES + 1) for name in _KEYS}
+    wanted = {name: range(_KEY_BYTES, _KEY_BYTES + 1) for name in (*_KEYS, *_OPTIONAL)}
     if wifi:
         if wifi.password_key in wanted:
             raise RecordError("config.network.wifi.password_key: is the name of another secret")
@@ -96,6 +114,8 @@ def _nvs(obj: Any, site: config.Site) -> dict[str, bytes]:
     found = {}
     for name, lengths in wanted.items():
         if name not in obj:
+            if name in _OPTIONAL:
+                continue
             raise RecordError("nvs.%s: is missing" % name)
         blob = found[name] = _blob("nvs.%s" % name, obj[name])
         if len(blob) not in lengths:

@@ -1,0 +1,32 @@
+"""The files that every board of a kind has on its file system: the code, and what is made from board.toml.
+
+Owns which file lies where (docs/provisioning.md). Knows nothing of a site: config, keys and lists come from
+the provisioning record.
+"""
+
+import tempfile
+from pathlib import Path
+
+from tools import mpy
+from tools.board.definition import Definition, render_board_py
+
+# Run before it is known which application runs: they lie beside main.py.
+AT_ROOT = ("starter", "rtcmem", "safe")
+SLOT = "a"  # provisioning fills this one; updates the other
+
+
+def code(board: Definition) -> dict[str, bytes]:
+    """Return the files of the code by path, as `board` gets them. Raises tools.mpy.CompileError."""
+    files = {"main.py": (mpy.FIRMWARE / "main.py").read_bytes(), "board.py": render_board_py(board).encode()}
+    with tempfile.TemporaryDirectory() as folder:
+        for source in mpy.sources():
+            if source == mpy.FIRMWARE / "main.py":
+                continue
+            target = Path(folder) / "module.mpy"
+            mpy.compile_file(source, target)
+            name = source.relative_to(mpy.FIRMWARE).with_suffix(".mpy").as_posix()
+            if source.stem in AT_ROOT and source.parent == mpy.FIRMWARE:
+                files[name] = target.read_bytes()
+            if name not in ("starter.mpy", "safe.mpy"):
+                files[f"{SLOT}/firmware/{name}"] = target.read_bytes()
+    return dict(sorted(files.items()))
