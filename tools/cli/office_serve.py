@@ -14,8 +14,10 @@ from typing import Any
 
 import click
 
+from tools.cli import office_api
 from tools.cli.office_common import Office, Refusal, as_json, say, with_office
 from tools.office import broker, mosquitto, serve
+from tools.office.api.listen import Listen
 from tools.office.books import Books
 from tools.office.service import Service
 
@@ -72,6 +74,7 @@ def _names(context: click.Context, parameter: click.Parameter, value: tuple[str,
 @click.option(
     "--name", "names", multiple=True, callback=_names, help="What gates call our broker; may be repeated."
 )
+@office_api.beside_serve
 @with_office
 def serve_command(
     office: Office,
@@ -81,6 +84,7 @@ def serve_command(
     files: Path | None,
     listen: tuple[str, int],
     names: tuple[str, ...],
+    listen_api: Listen | None,
 ) -> None:
     """Hold sessions with all gates: lists and commands go out, events come in. Ends on SIGTERM or Ctrl-C.
 
@@ -106,7 +110,8 @@ def serve_command(
         over: list[int] = []
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, frame: over.append(number))
-        server.run(lambda: bool(over))
+        with office_api.beside(office, listen_api, service, _log):
+            server.run(lambda: bool(over))
         _log("stopped", signal=signal.Signals(over[0]).name)
     except (serve.UrlError, broker.BrokerError, mosquitto.FilesError) as error:
         raise Refusal(str(error)) from error
