@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .presence import Presence
     from .proofs import Proofs
     from .repeats import Repeats
+    from .update import Update
 
 _STALE_S = const(7200)  # a list that expires sooner raises `list_stale`
 _RANDOM_UID = const(0x08)  # first byte of a 4-byte random number, ISO/IEC 14443-3 6.5.4
@@ -62,6 +63,7 @@ class Gate:
         self._mode = 0  # index into policy.MODES, as the office set it last
         self.command_nonce = bytes(8)  # of the office's command that was carried out last
         self.session = None  # sync.Session, where there is a link
+        self.update: "Update | None" = None  # a release of the firmware on its way
         self._proofs: "Proofs | None" = None
 
     # The list
@@ -378,4 +380,6 @@ class Gate:
             release("slots")
         if is_busy:
             return is_quiet or credentials.urgent
+        if self.update and is_quiet and self.update.work():
+            return True
         return is_quiet and self.journal.idle()

@@ -104,7 +104,7 @@ def accept(raw, board: str, running: "list", implementation, force: bool = False
 
 
 def pack_entry(name: str, offset: int, size: int, digest: bytes) -> bytes:
-    """Return the 64 bytes of the table for module `name` ("app", "cards/ev2"). Raise ValueError for a long one."""
+    """Return the 64 bytes of the table for module `name` ("app", "cards/ev2"). Raises ValueError."""
     if not 0 < len(name) <= 24:
         raise ValueError(name)
     return struct.pack(">24sII32s", name.encode(), offset, size, digest)

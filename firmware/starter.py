@@ -46,11 +46,22 @@ def load(board):
         return Safe(board, text)
     RTC().memory(rtcmem.pack(boots + 1, is_trusted, text))
     WDT(timeout=_LOADING_MS)
-    sys.path.insert(0, slot)
+    sys.path.insert(0, _place(slot))
     gc.threshold(8192)  # else loading fills the heap once before it is tidied, and what stays lies scattered
     from firmware.app import App
 
     return App(board)
+
+
+def _place(slot):
+    """Return what belongs on sys.path for the application in `slot`: one file (an update), or a directory."""
+    try:
+        os.stat(slot + ".pack")
+    except OSError:
+        return slot
+    from pack import mount
+
+    return mount(slot + ".pack")
 
 
 def let_go() -> None:

@@ -1,4 +1,4 @@
-"""Takes a release of the firmware: piece by piece, checked, put beside what runs, switched to (docs/updates.md).
+"""Takes a release of the firmware: in pieces, checked, put beside what runs, switched to (docs/updates.md).
 
 Owns the file `update.bundle` and what must hold before a release may run: it is for this gate, newer, whole,
 and signed with the key of the releases. Which application runs is starter.py's affair, and going back to the

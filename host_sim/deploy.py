@@ -21,7 +21,7 @@ from tools import mpy
 from tools import runtime as runtimes
 from tools.board import definition
 
-IN_ROOT = ("starter", "rtcmem", "safe")  # modules that need no application (firmware/starter.py)
+IN_ROOT = ("starter", "rtcmem", "safe", "pack")  # modules that need no application (firmware/starter.py)
 
 _CACHE = ROOT / "build" / "mpy"
 

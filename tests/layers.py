@@ -76,7 +76,7 @@ _HARD = (
     "_thread",
 )
 
-_IN_ROOT = ("board", "starter", "rtcmem", "safe")  # of the board's file system, outside of the package
+_IN_ROOT = ("board", "starter", "rtcmem", "safe", "pack")  # of the board's file system, outside of the package
 
 _SERVICES = ("errors", "crypto", "release", *PURE)
 _STORES = (*_SERVICES, "allowlist", "journal", "clock")
@@ -116,7 +116,7 @@ FIRMWARE = {
     ("doctor_stores",): ((*_STORES, "flash"), _HARD),
     ("doctor_network",): (("errors", "interface"), _HARD),
     ("wiring",): ((*_SERVICES, "hardware", "drivers.*", "cards.*"), _HARD),
-    ("sntp",): (("errors", "orders"), (*_HARD, "_thread")),
+    ("sntp",): (("errors", "release", "clock_set"), (*_HARD, "_thread")),
     ("battery_rtc",): (("errors", "rtcmem", "drivers.ds3231"), _HARD),
     ("proofs",): ((*_SERVICES, "cards.proof", "keywrap"), _BASIC),
     ("boot",): (

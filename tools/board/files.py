@@ -11,7 +11,7 @@ from tools import mpy
 from tools.board.definition import Definition, render_board_py
 
 # Run before it is known which application runs: they lie beside main.py.
-AT_ROOT = ("starter", "rtcmem", "safe")
+AT_ROOT = ("starter", "rtcmem", "safe", "pack")
 SLOT = "a"  # provisioning fills this one; updates the other
 
 
@@ -27,6 +27,6 @@ def code(board: Definition) -> dict[str, bytes]:
             name = source.relative_to(mpy.FIRMWARE).with_suffix(".mpy").as_posix()
             if source.stem in AT_ROOT and source.parent == mpy.FIRMWARE:
                 files[name] = target.read_bytes()
-            if name not in ("starter.mpy", "safe.mpy"):
+            if name not in ("starter.mpy", "safe.mpy", "pack.mpy"):
                 files[f"{SLOT}/firmware/{name}"] = target.read_bytes()
     return dict(sorted(files.items()))

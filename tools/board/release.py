@@ -141,7 +141,7 @@ def assemble(
 
 
 def parse(data: bytes) -> Release:
-    """Return the release in `data`, its signature not yet looked at. Raises ReleaseError naming what is bad."""
+    """Return the release in `data`, its signature not looked at. Raises ReleaseError naming what is bad."""
     try:
         header = packs.unpack_header(data)
     except BundleError as error:
