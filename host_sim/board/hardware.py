@@ -28,6 +28,11 @@ class BoardHardware(Hardware):
         super().__init__(timeline, board, partitions, {}, 4096, FREE)
         self.flash: Flash = flash  # pyright: ignore[reportIncompatibleVariableOverride]
         self.nvs: NVS = NVS(flash, self.partition("nvs"))
+        self.loose: set[str] = (
+            set()
+        )  # outputs whose wire to the relay module is broken: nothing pulls them down
+        self.shorted: dict[str, int] = {}  # level of outputs that are shorted to it
+        self._pulled_up: set[int] = set()
         self._table = [
             [_TYPES[p.type], _SUBTYPES[p.subtype], p.offset, p.size, p.name] for p in definition.partitions
         ]
@@ -35,6 +40,7 @@ class BoardHardware(Hardware):
             packets.PARTITIONS: self._list,
             packets.NVS_SET: self._nvs_set,
             packets.NVS_ERASE: self._nvs_erase,
+            packets.PIN_PULL: self._pin_pull,
         }
 
     @property
@@ -44,6 +50,13 @@ class BoardHardware(Hardware):
         for number, pin in enumerate(self._pins):
             if pin.driven:
                 levels = levels & ~(1 << number) | pin.level << number
+        for name in self.loose:
+            number = self.board[name.upper()]
+            if number in self._pulled_up and not self._pins[number].driven:
+                levels |= 1 << number
+        for name, level in self.shorted.items():
+            number = self.board[name.upper()]
+            levels = levels & ~(1 << number) | level << number
         return levels
 
     @property
@@ -61,6 +74,10 @@ class BoardHardware(Hardware):
         self._watchdog = None
         self.reset_peripherals()
         self._watchdog, self._watchdog_ms = watchdog, timeout_ms
+
+    def _pin_pull(self, payload: bytes) -> None:
+        number, is_up = payload
+        self._pulled_up.add(number) if is_up else self._pulled_up.discard(number)
 
     def _list(self, payload: bytes) -> bytes:
         return json.dumps(self._table).encode()

@@ -7,6 +7,7 @@ under `sys`, `os` and `micropython`.
 import builtins
 import io
 import os as host_os
+import platform
 import sys
 
 import _packets
@@ -97,6 +98,11 @@ def _uname():
     return kind("esp32", "esp32", release, sys.version.split("; ")[-1], "PINTER virtual board with ESP32")
 
 
+def _platform(*flags):
+    # The form of the text is that of ports/esp32.
+    return "MicroPython-%d.%d.%d-xtensa-IDFv5.5.2-with-newlib4.3.0" % tuple(sys.implementation.version[:3])
+
+
 def banner():
     """Return what a board says when its REPL begins."""
     text = sys.version.split("; ")[-1]
@@ -112,6 +118,7 @@ def install():
         host_os, ("getenv", "putenv", "unsetenv", "system"), uname=_uname, sync=lambda: None
     )
     modules["micropython"] = _Module(micropython, kbd_intr=lambda char: interrupts(char == 3))
+    modules["platform"] = _Module(platform, platform=_platform)
     modules["sys"] = _Module(
         sys, ("argv", "executable"), platform="esp32", stdout=out, stderr=out, print_exception=report
     )

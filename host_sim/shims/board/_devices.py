@@ -22,6 +22,10 @@ _INVALID_LENGTH = -0x110C  # ESP_ERR_NVS_INVALID_LENGTH
 class Pin(machine.Pin):
     """A GPIO whose level is asked for when it is read."""
 
+    def init(self, mode=-1, pull=-1, *, value=None):
+        _world.post(_packets.PIN_PULL, bytes((self.id, pull == Pin.PULL_UP)))
+        super().init(mode, pull, value=value)
+
     def value(self, level=None):
         if level is None:
             _world.refresh()

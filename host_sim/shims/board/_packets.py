@@ -16,4 +16,5 @@ NVS_SET = 101  # key, 0, value
 NVS_ERASE = 102  # key -> existed u8
 CONSOLE = 110  # bytes for the terminal
 INTERRUPTS = 111  # flag: is Ctrl-C a signal now, or a byte like any other
+PIN_PULL = 103  # pin u8, 1 if it is pulled up inside the processor (not answered)
 SOFT_RESET = 112  # flag: back in raw REPL; never answered
