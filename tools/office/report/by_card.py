@@ -34,8 +34,13 @@ def handed_on(day: Day) -> Iterator[Signal]:
             if not event.is_passage:
                 continue
             visit = day.visit_at(event.key, event.time)
-            is_again = out is not None and visit is not None and event.direction == IN
-            if is_again and visit.covers(out.time) and event.time - out.time <= limit_s:
+            if (
+                out is not None
+                and visit is not None
+                and event.direction == IN
+                and visit.covers(out.time)
+                and event.time - out.time <= limit_s
+            ):
                 visits.setdefault(visit.id, []).append(event)
             out = event if event.direction == OUT else None
         for again in visits.values():

@@ -2,10 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from tools.office.report.day import IN, OUT, Day, Event, Visit
 from tools.office.report.evidence import Signal, of_events, of_visits, windows
 from tools.office.report.figures import Stay, stays
+from tools.office.report.settings import Thresholds
+
+
+class _Member(NamedTuple):
+    """Somebody of a slot, with the first way in and out."""
+
+    visit: Visit
+    entered: int
+    left: int
 
 
 def companion_of_several(day: Day) -> Iterator[Signal]:
@@ -77,8 +87,8 @@ def slot_burst(day: Day) -> Iterator[Signal]:
     `slot_issue_min`, went in at one gate within `slot_enter_min` and came out within `slot_leave_min`.
     """
     limits = day.thresholds
-    slots: dict[tuple[str, int, int, str], list[tuple[Visit, int, int]]] = {}
-    seen = set()
+    slots: dict[tuple[str, int, int, str], list[_Member]] = {}
+    seen: set[int] = set()
     entries: dict[bytes, Event] = {}
     for event in day.passages():
         if event.direction == IN:
@@ -92,23 +102,31 @@ def slot_burst(day: Day) -> Iterator[Signal]:
             continue
         seen.add(visit.id)
         slot = visit.cls, visit.begin, visit.until, entry.gate
-        slots.setdefault(slot, []).append((visit, entry.time, event.time))
+        slots.setdefault(slot, []).append(_Member(visit, entry.time, event.time))
     for (*_, gate), members in slots.items():
-        best: list[tuple[Visit, int, int]] = []
-        members.sort(key=lambda one: one[1])
-        for entered in windows(members, lambda one: one[1], limits.slot_enter_min * 60):
-            if len(entered) < limits.slot_cards:
-                continue
-            entered.sort(key=lambda one: one[0].opened)
-            for issued in windows(entered, lambda one: one[0].opened, limits.slot_issue_min * 60):
-                issued.sort(key=lambda one: one[2])
-                for left in windows(issued, lambda one: one[2], limits.slot_leave_min * 60):
-                    if len({visit.party for visit, _, _ in left}) > len(best):
-                        best = left
-        if len(best) >= limits.slot_cards:
-            visits = [visit for visit, _, _ in best]
-            found = of_visits("slot_burst", len(best), visits, (entered for _, entered, _ in best))
+        while burst := _burst(members, limits):
+            found = of_visits(
+                "slot_burst", len(burst), [one.visit for one in burst], [one.entered for one in burst]
+            )
             yield replace(found, gates=(gate,))
+            members = [one for one in members if one not in burst]
+
+
+def _burst(members: list[_Member], limits: Thresholds) -> list[_Member]:
+    """Return the most of `members` that move together, or none if they are fewer than `slot_cards`."""
+    best: list[_Member] = []
+    by_entry = sorted(members, key=lambda one: one.entered)
+    for entered in windows(by_entry, lambda one: one.entered, limits.slot_enter_min * 60):
+        if len(entered) < limits.slot_cards:
+            continue
+        entered.sort(key=lambda one: one.visit.opened)
+        for issued in windows(entered, lambda one: one.visit.opened, limits.slot_issue_min * 60):
+            issued.sort(key=lambda one: one.left)
+            for left in windows(issued, lambda one: one.left, limits.slot_leave_min * 60):
+                apart = list({one.visit.party: one for one in left}.values())
+                if len(apart) > len(best):
+                    best = apart
+    return best if len(best) >= limits.slot_cards else []
 
 
 def followed(day: Day) -> Iterator[Signal]:

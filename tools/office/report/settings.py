@@ -18,7 +18,7 @@ class Thresholds:
     companion_alone_min: int = 20  # a companion stayed so long after the last principal
     passback_min: int = 10  # a card was shown at an entrance so soon after it went in
     reuse_times: int = 3  # a card went in again so often ...
-    reuse_min: int = 3  # ... each time so soon after it came out
+    reuse_min: int = 5  # ... each time so soon after it came out
     unknown_cards: int = 4  # cards of nobody, different ones, at one gate ...
     unknown_min: int = 10  # ... within so long
     probe_gates: int = 3  # one card of nobody, tried at so many gates in a day
