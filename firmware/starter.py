@@ -14,8 +14,8 @@ import rtcmem
 from machine import RTC, WDT, reset, reset_cause
 from micropython import const
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from typing import Any
 
 CONFIRMED, TRIAL, REJECTED = _STATES = ("confirmed", "trial", "rejected")
@@ -46,14 +46,14 @@ def load(board):
         return Safe(board, text)
     RTC().memory(rtcmem.pack(boots + 1, is_trusted, text))
     WDT(timeout=_LOADING_MS)
-    sys.path.insert(0, _place(slot))
+    sys.path.insert(0, place(slot))
     gc.threshold(8192)  # else loading fills the heap once before it is tidied, and what stays lies scattered
     from firmware.app import App
 
     return App(board)
 
 
-def _place(slot):
+def place(slot):
     """Return what belongs on sys.path for the application in `slot`: one file (an update), or a directory."""
     try:
         os.stat(slot + ".pack")

@@ -19,8 +19,8 @@ from .flash import secret
 release("packs")  # both go with this module
 release("flash")
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
@@ -53,14 +53,33 @@ def install(board: str, force: bool = False) -> "Generator[None, None, packs.Hea
     return header
 
 
-def install_now(board: str, force: bool = False) -> str:
-    """Do all of `install` at once, for a technician; return what became of it as one line."""
+def make_room(total: int):
+    """Yield now and then while there is no room for `total` bytes, and what does not run is removed.
+
+    Raises BundleError if there is not enough then.
+    """
+    if _lacks(total):
+        yield from _clear(_starter().prepare())
+        if _lacks(total):
+            raise BundleError("total: no room for %d bytes" % total)
+
+
+def _lacks(total):
+    found = os.statvfs(".")
+    return found[3] < total // found[0] + _SPARE
+
+
+def install_now(board: str, force: bool = False, room: int = 0) -> str:
+    """Do all of `install` at once, for a technician; return what became of it as one line.
+
+    `room`: only make room for so many bytes, before they are put into `update.bundle`.
+    """
     try:
-        slices = install(board, force)
+        slices = make_room(room) if room else install(board, force)
         while True:
             next(slices)
     except StopIteration as end:
-        return "installed %d %s" % (end.value.version, end.value.text)
+        return "installed %d %s" % (end.value.version, end.value.text) if end.value else "room"
     except PinterError as error:
         return "refused %s" % error
     except OSError as error:
@@ -153,7 +172,7 @@ class Update:
         self._total = header.total
         self.version = header.version
         self.at = 0
-        self._slices = self._make_room()
+        self._slices = make_room(header.total)
         self._file = None
 
     def feed(self, piece) -> None:
@@ -186,17 +205,6 @@ class Update:
     def is_ready(self) -> bool:
         """Return whether there is room: `feed` may begin."""
         return not self._slices
-
-    def _make_room(self):
-        """Yield now and then while there is not enough room, and what does not run is removed."""
-        if self._lacks():
-            yield from _clear(_starter().prepare())
-            if self._lacks():
-                raise BundleError("total: no room for %d bytes" % self._total)
-
-    def _lacks(self):
-        found = os.statvfs(".")
-        return found[3] < self._total // found[0] + _SPARE
 
 
 def refuse(gate: "Any", version: int, error: Exception) -> None:

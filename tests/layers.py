@@ -107,7 +107,7 @@ FIRMWARE = {
     ),
     ("journal", "journal_open"): ((*_SERVICES, "journal", "journal_open"), _SOFT),
     ("clock", "clock_set"): ((*_SERVICES, "clock_set"), _SOFT),
-    ("sync", "arrival", "commands"): ((*_SERVICES, "arrival", "commands", "journal_open"), _SOFT),
+    ("sync", "arrival", "commands"): ((*_SERVICES, "arrival", "commands", "update", "journal_open"), _SOFT),
     ("health",): ((*_SERVICES, "clock"), _HARD),
     ("link", "dial"): ((*_SERVICES, "sync", "orders", "report", "dial", "interface"), (*_HARD, "_thread")),
     ("interface",): (("errors", "drivers.wifi", "drivers.ethernet"), _HARD),
@@ -237,7 +237,7 @@ def _outside_type_checking(node: ast.AST) -> Iterator[ast.AST]:
         if (
             isinstance(child, ast.If)
             and isinstance(child.test, ast.Name)
-            and child.test.id == "TYPE_CHECKING"
+            and child.test.id.endswith("TYPE_CHECKING")  # `_TYPE_CHECKING` where a name without _ costs RAM
         ):
             for other in child.orelse:
                 yield other

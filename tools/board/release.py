@@ -20,6 +20,7 @@ from tools import mpy
 SUFFIX = ".pinter"
 INTERPRETER = (1, 29)  # the oldest MicroPython that runs the firmware: TLS-PSK came with it
 IN_ROOT = ("main", "starter", "safe", "pack")  # stay outside of updates
+_LENT = "doctor*.py"  # by a technician's computer, when it is used
 _KEY_BYTES = 32
 
 
@@ -102,7 +103,7 @@ def build(
     with tempfile.TemporaryDirectory() as folder:
         for source in sorted(firmware.rglob("*.py")):
             name = source.relative_to(firmware).with_suffix("").as_posix()
-            if name not in IN_ROOT:
+            if name not in IN_ROOT and not source.match(_LENT):
                 target = Path(folder) / "module.mpy"
                 mpy.compile_file(source, target)
                 modules[name] = target.read_bytes()
