@@ -14,8 +14,8 @@ from micropython import const
 from . import records, release
 from .errors import ConfigError
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from .config import Site
 
 OK, WARNING, ERROR = 0, 1, 2
@@ -164,3 +164,31 @@ def journal() -> list:
     lost = made.lost
     facts = (made.seq, made.undelivered, lost)
     return [("journal", WARNING, "journal_lost") + facts if lost else ("journal", OK, "journal_ok") + facts]
+
+
+def is_header(raw: bytes) -> bool:
+    """Tell whether the 32 bytes `raw` are a header of a journal under this gate's key."""
+    from .crypto import hmac_sha256
+    from .flash import secret
+
+    return hmac_sha256(secret("gate_key"), raw[:_BODY])[:8] == raw[_BODY:]
+
+
+def newest() -> int:
+    """Return the number of the newest record of this gate's journal, 0 if there is none."""
+    from .flash import partition, secret
+    from .journal import Journal
+
+    made = Journal(_Copy(partition("journal")), secret("gate_key"))
+    made.open()
+    return made.seq
+
+
+def list_seq(site: str, gate: str) -> int:
+    """Return the number of the list in force for `gate` at `site`, 0 if there is none."""
+    from .allowlist import Allowlist
+    from .flash import partition, secret
+
+    made = Allowlist(_Copy(partition("list")), secret("gate_key"), site, gate)
+    made.open()
+    return made.seq

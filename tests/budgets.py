@@ -85,7 +85,7 @@ BUDGETS = (
     Budget(450, False, ("drivers/ethernet",)),  # instead of Wi-Fi
     Budget(4800, False, ("config",)),
     Budget(2100, False, ("doctor",)),  # a technician's; sent to the board, not deployed
-    Budget(2600, False, ("doctor_stores",)),
+    Budget(3100, False, ("doctor_stores",)),
     Budget(900, False, ("doctor_network",)),
     Budget(5000, False, ("messages",)),
 )

@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import struct
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,8 @@ from mpremote.transport import TransportError, TransportExecError
 from mpremote.transport_serial import SerialTransport
 
 _T = TypeVar("_T")
+_MOMENT_S = 0.05
+_TRIES = 6  # to interrupt a board
 _REMOTE = "/remote"  # where mpremote mounts a folder of this computer
 _REPORT = """\
 import gc, json, time
@@ -58,6 +61,22 @@ class Session:
         """Return (report, free heap in bytes, ms since the start) of the gate that was interrupted."""
         found = json.loads(self.run(_REPORT).strip().splitlines()[-1])
         return None if found is None else (found[0], found[1], found[2])
+
+    def start(self, code: str) -> None:
+        """Let `code` run and do not wait for its end: `heard` has what it prints. Raises SessionError."""
+        self._guarded(lambda: self._transport.exec_raw_no_follow(code))
+
+    def heard(self) -> bytes:
+        """Return what the board has sent, b"" if nothing came for a moment. Raises SessionError."""
+
+        def act() -> bytes:
+            port = self._transport.serial
+            waiting = port.inWaiting()
+            if not waiting:
+                time.sleep(_MOMENT_S)
+            return port.read(waiting) if waiting else b""
+
+        return self._guarded(act)
 
     def refresh(self) -> None:
         """Start the interpreter again without main.py, with all of its heap."""
@@ -121,7 +140,7 @@ def session(port: str) -> Iterator[Session]:
         ) from error
     made = Session(transport, port)
     try:
-        made._guarded(lambda: transport.enter_raw_repl(soft_reset=False))
+        made._guarded(lambda: _interrupt(transport))
         try:
             yield made
         finally:
@@ -130,6 +149,17 @@ def session(port: str) -> Iterator[Session]:
     finally:
         with contextlib.suppress(OSError):
             transport.close()
+
+
+def _interrupt(transport: SerialTransport) -> None:
+    """Reach the REPL, also of a board that starts again and again: while it boots, it may miss a Ctrl-C."""
+    for left in reversed(range(_TRIES)):
+        try:
+            transport.enter_raw_repl(soft_reset=False, timeout_overall=5)
+            return
+        except TransportError:
+            if not left:
+                raise
 
 
 def _restart(made: Session, transport: SerialTransport) -> None:
