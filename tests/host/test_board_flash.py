@@ -272,9 +272,6 @@ def test_what_was_flashed_starts(stock: dict[str, Path], tmp_path: Path) -> None
         assert run("flash", stock["esp32"], "--port", chip.url).exit_code == 0
         (tmp_path / "board.flash").write_bytes(chip.flash)
     with running(tmp_path) as board:
-        board.wait_for(
-            lambda: any(kind == "output" for _, kind, _ in board.events), "the gate's outputs being set"
-        )
         transport = SerialTransport(str(board.link))
         try:
             board.wait_for(lambda: asks(transport), "a gate that says what it lacks")
