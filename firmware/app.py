@@ -27,15 +27,15 @@ _PIECE_MS = const(10)  # between two pieces of work: all other tasks get their t
 _PIECES = const(100)  # of work, then housekeeping
 
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from typing import Any
 
 
 class App:
     """The application of the gate on `board`, a module of constants; `run` never returns."""
 
-    if TYPE_CHECKING:
+    if _TYPE_CHECKING:
         _hardware: Any
 
     def __init__(self, board):

@@ -11,8 +11,8 @@ from micropython import const
 from . import bundles, release
 from .errors import BundleError, StoreError
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from .sync import Session
 
 _REFUSED = const(0xFFFFFFFF)  # offset in a snapshot that was refused

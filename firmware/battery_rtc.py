@@ -16,8 +16,8 @@ from . import rtcmem
 from .drivers.ds3231 import DS3231
 from .errors import BusError
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from .hardware import Hardware
 
 

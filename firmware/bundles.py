@@ -12,8 +12,8 @@ from micropython import const
 from .errors import BundleError
 from .records import TIERS
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from .records import Credential
 
 CREDENTIAL_SIZE = const(16)

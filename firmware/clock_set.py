@@ -1,7 +1,7 @@
 """How a clock gets its time: from the board at a start, from a source in service.
 
-Owns the conversion from the board's epoch to Unix time, and which times are refused. A part of clock.py,
-apart so that it is loaded for that only.
+Owns the conversion from the board's epoch to Unix time, which times are refused, and what a gate makes of a
+new time. A part of clock.py and orders.py, apart so that it is loaded for that only.
 """
 
 import time
@@ -10,8 +10,8 @@ from micropython import const
 
 from . import release, rtcmem
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from .clock import Clock
 
 _BACK_S = const(120)  # a larger step backwards is refused, unless a second source agrees
@@ -67,6 +67,22 @@ def set_clock(clock: "Clock", unix_ms: int, source: str) -> bool:
     boots, _, text = rtcmem.unpack(rtc.memory())
     rtc.memory(rtcmem.pack(boots, True, text))
     return True
+
+
+def take_time(gate, unix_ms: int, source: str) -> None:
+    """Give the time of `source` to the clock of `gate`, and correct what it stamped (Orders.office_time)."""
+    clock = gate.clock
+    was_trusted, before = clock.trusted, clock.now()
+    if not clock.set(unix_ms, source):
+        gate.alarm_once("clock")
+        return
+    if not was_trusted:
+        from .replay import retime
+
+        release("replay")
+        gate.record("clock", key=before.to_bytes(8, "big")[4:] + bytes(4))
+        retime(gate.presence, before, clock.now())
+    gate.end_alarm("clock")
 
 
 def _rtc_ms(rtc):

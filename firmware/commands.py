@@ -8,22 +8,24 @@ import struct
 
 from micropython import const
 
+from . import release
 from .policy import ALARMS, DIRECTIONS, IN, MODES, OUT
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from .sync import Session
 
 COMMANDS = ("", "open", "identify", "reboot", "acknowledge")  # index = code in `command` records; append only
 
 _COMMAND = const(1)  # kinds of orders
 _JUMP = const(2)
+_UPDATE = const(4)
 
 
 def take(session: "Session", kind: int, body, now_ms: int) -> None:
     """Carry out the order of `kind` in `body`; one of a kind that is not known does nothing.
 
-    Raises ValueError for one that is too short or not ASCII, StoreError if the journal cannot jump.
+    Raises ValueError for one that is too short or not ASCII.
     """
     gate = session._gate
     if len(body) < 12:
@@ -36,7 +38,14 @@ def take(session: "Session", kind: int, body, now_ms: int) -> None:
     elif kind == _JUMP:
         seq, mac = struct.unpack_from(">I8s", body)
         if gate.journal.seq < seq:
-            gate.journal.jump(seq, mac)
+            from .journal_open import jump
+
+            release("journal_open")
+            jump(gate.journal, seq, mac)
+    elif kind == _UPDATE:
+        from .update import take as take_piece  # lets go of itself
+
+        take_piece(session, body)
 
 
 def carry_out(gate, nonce: bytes, name: str, argument: str) -> bool:

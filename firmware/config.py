@@ -9,7 +9,7 @@ from micropython import const
 from .errors import ConfigError
 from .records import TIERS
 
-TYPE_CHECKING = const(False)
+_TYPE_CHECKING = const(False)
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _ANTIPASSBACK = ("hard", "soft", "off")
@@ -23,7 +23,7 @@ PLACES = ("waiting_room", "desk", "passport_lockers", "exit_desk")
 class Site:
     """The settings of one gate. It has no methods: one would keep this module on the board's heap."""
 
-    if TYPE_CHECKING:
+    if _TYPE_CHECKING:
         site: str
         gate: str
         board: str
@@ -51,7 +51,7 @@ class Site:
 class Network:
     """Where the office's broker is, and how it is reached."""
 
-    if TYPE_CHECKING:
+    if _TYPE_CHECKING:
         broker: str
         port: int  # 8883 unless the config says otherwise, without TLS 1883
         tls: str  # "psk", "ca" or "none"
@@ -64,7 +64,7 @@ class Network:
 class WiFi:
     """The access point whose station the gate is. The password is in NVS, under `password_key`."""
 
-    if TYPE_CHECKING:
+    if _TYPE_CHECKING:
         ssid: str
         password_key: str
 
@@ -72,7 +72,7 @@ class WiFi:
 class ClassRule:
     """The rules of one class of cards."""
 
-    if TYPE_CHECKING:
+    if _TYPE_CHECKING:
         name: str
         code: int
         early_min: int

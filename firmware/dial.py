@@ -15,8 +15,8 @@ from . import release
 from .mqtt import MQTTError
 from .mqtt_connect import connect, subscribe
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from .link import Link
 
 _NAME_MS = const(3900)

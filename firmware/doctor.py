@@ -14,8 +14,8 @@ from micropython import const
 
 from .errors import BusError
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from .hardware import Hardware
 
 OK, WARNING, ERROR = 0, 1, 2

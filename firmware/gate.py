@@ -18,8 +18,8 @@ from .presence import INSIDE, last_reset
 from .records import CONTRARY, SIGNED, UNAUTHENTICATED, unpack_credential
 from .repeats import Storm
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from .allowlist import Allowlist
     from .config import Site
     from .hardware import Hardware
@@ -37,7 +37,7 @@ _RANDOM_UID = const(0x08)  # first byte of a 4-byte random number, ISO/IEC 14443
 class Gate:
     """One gate over its hardware (hardware.Hardware). Reader and lane directions: 0 in, 1 out."""
 
-    if TYPE_CHECKING:  # what boot.boot makes
+    if _TYPE_CHECKING:  # what boot.boot makes
         site: Site
         presence: Presence
         lane: State

@@ -11,8 +11,8 @@ from micropython import const
 from . import release
 from .drivers.relay import Relay
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
@@ -27,7 +27,7 @@ _RMT_HZ = const(312500)
 class Hardware:
     """The parts of a gate. Index 0 is in and 1 is out, for chips, readers, relays, sensors and guards."""
 
-    if TYPE_CHECKING:  # what wiring.connect makes
+    if _TYPE_CHECKING:  # what wiring.connect makes
         board: Any
         relays: "tuple[Relay, Relay]"
         feedback: Feedback

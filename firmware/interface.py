@@ -11,8 +11,8 @@ from micropython import const
 
 from .errors import ConfigError
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from .config import Network
 
 _PINS = ("mdc", "mdio", "power", "ref_clk", "cs", "int")

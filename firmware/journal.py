@@ -84,18 +84,6 @@ class Journal:
         """Note that the office has all records up to `seq`: they may be overwritten."""
         self.acknowledged = max(self.acknowledged, min(seq, self.seq))
 
-    def jump(self, seq: int, mac: bytes) -> None:
-        """Go on after record `seq`, of which the office has the chain MAC `mac` and this flash knows nothing.
-
-        `seq` lies beyond the newest record. What is written next begins a sector and names the places up to
-        there as torn.
-        """
-        self.seq = self._room = (seq // _PLACES + 1) * _PLACES
-        self.oldest = self.seq + 1
-        self.acknowledged = seq
-        self._torn = self.seq - seq
-        self._mac = mac
-
     def idle(self) -> bool:
         """Make one sector ready (one erase) if the office has what it holds; return True if that was done."""
         if self._spare() >= _SPARE_IDLE:

@@ -1,6 +1,7 @@
 """Finds the end of the journal after a start, whatever the flash contains, and goes through its records.
 
-Owns what is believed of the flash. Loaded at boot only. Layout: docs/formats.md.
+Owns what is believed of the flash, and how a journal goes on whose flash was set back. Loaded at boot and for
+such a jump only. Layout: docs/formats.md.
 """
 
 import struct
@@ -32,6 +33,19 @@ def find_end(journal) -> None:
         _resume(journal, newest)
     while journal.idle():
         pass
+
+
+def jump(journal, seq: int, mac: bytes) -> None:
+    """Go on after record `seq`, of which the office has the chain MAC `mac` and this flash knows nothing.
+
+    `seq` lies beyond the newest record. What is written next begins a sector and names the places up to there
+    as torn.
+    """
+    journal.seq = journal._room = (seq // _PLACES + 1) * _PLACES
+    journal.oldest = journal.seq + 1
+    journal.acknowledged = seq
+    journal._torn = journal.seq - seq
+    journal._mac = mac
 
 
 def events(journal, from_seq: int):

@@ -16,10 +16,11 @@ from .crypto import hmac_sha256
 from .errors import PinterError
 from .mqtt import MQTTError
 from .orders import Orders
+from .report import for_broker
 from .sync import Session
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from typing import Any
 
 _TICK_MS = const(50)
@@ -53,7 +54,7 @@ class Link:
     Raises ConfigError if the gate has no key.
     """
 
-    if TYPE_CHECKING:
+    if _TYPE_CHECKING:
         _socket: Any
         _stream: Any
         _reader: Any
@@ -217,7 +218,7 @@ class Link:
                 return
             if _since(self._reported) >= _STATUS_MS:
                 self._reported = ticks_ms()
-                item = "status", self._session.status_json(self._status())
+                item = "status", for_broker(self._status(), self._session.rejected)
             else:
                 item = self._session.outgoing(self._uptime_ms())
                 if item is None:

@@ -17,27 +17,22 @@ class Orders:
         self.list = gate.list
         self.journal = gate.journal
         self.clock = gate.clock
+        self.bundle_rejected = gate.bundle_rejected  # a list of the office was not what it should be
 
     @property
     def command_nonce(self) -> bytes:
         """Return the 8 bytes of the last command that was carried out, over restarts; zeros for none."""
         return self._gate.command_nonce
 
-    def office_time(self, unix_ms: int, source: str = "office") -> None:
-        """Take the time of the office, or of `source`; a step back of more than 120 s is refused and alarmed.
+    def office_time(self, unix_ms: int) -> None:
+        """Take the time of the office; a step back of more than 120 s is refused and alarmed.
 
         What was stamped by a clock that was not trusted gets its true time.
         """
-        gate, clock = self._gate, self.clock
-        was_trusted, before = clock.trusted, clock.now()
-        if not clock.set(unix_ms, source):
-            gate.alarm_once("clock")
-            return
-        if not was_trusted:
-            gate.record("clock", key=before.to_bytes(8, "big")[4:] + bytes(4))
-            gate.presence.retime(before, clock.now())
-            release("replay")
-        gate.end_alarm("clock")
+        from .clock_set import take_time
+
+        release("clock_set")
+        take_time(self._gate, unix_ms, "office")
 
     def command(self, nonce: bytes, name: str, argument: str) -> bool:
         """Carry out `mode` (of policy.MODES), `open` ("in", "out"), `identify`, `reboot`, `acknowledge` (of
@@ -73,7 +68,3 @@ class Orders:
     def list_changed(self, kind: str, seq: int) -> None:
         """A list of the office is in force: `kind` "snapshot" or "delta"."""
         self._gate.list_applied()
-
-    def bundle_rejected(self, error: Exception) -> None:
-        """A list of the office was not what it should be."""
-        self._gate.bundle_rejected(error)

@@ -182,13 +182,6 @@ class Presence:
         self._reset = now - _EPOCH
         return still
 
-    def retime(self, before: int, now: int) -> None:
-        """Move what happened at this gate since its start to its true time: the clock, which was not trusted,
-        showed `before` when it really was `now`."""
-        from .replay import retime  # the caller lets it go
-
-        retime(self, before, now)
-
     def _find(self, key):
         """Return the offset of the entry of `key`; of nobody's (negative) if there is none."""
         at = self._table.find(key) if key else -_SIZE

@@ -10,8 +10,8 @@ from .cards.proof import prove
 from .errors import CounterBack, ProofFailed
 from .keywrap import unwrap, wrapping_key
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from collections.abc import Callable
 
     from .counters import Counters

@@ -42,7 +42,10 @@ def replay(presence, event, reason: str) -> None:
 
 
 def retime(presence, before: int, now: int) -> None:
-    """Move what happened since the start of `presence` to its true time (Presence.retime)."""
+    """Move what happened at this gate since the start of `presence` to its true time.
+
+    The clock, which was not trusted, showed `before` when it really was `now` (Unix seconds).
+    """
     for at in range(0, presence._end, _SIZE):
         flags, gate, party, time, excused = presence._entry(at)
         if not gate and presence._start < time <= before - _EPOCH:

@@ -1,7 +1,6 @@
 """The gate's report: what it is doing, for a technician at the keyboard and for the broker.
 
-Owns its names and what is in it; reads no flash and changes nothing. For app.App.status and for
-sync.Session.status_json.
+Owns its names and what is in it; reads no flash and changes nothing. For app.App.status and for link.py.
 """
 
 import json
@@ -42,7 +41,11 @@ def report(gate, link) -> dict:
 
 
 def for_broker(status: dict, rejected: int) -> bytes:
-    """Return the report `status` for everybody on the broker (sync.Session.status_json)."""
+    """Return the report `status` for everybody on the broker: without the cards that are inside.
+
+    `rejected`: frames of the office that changed nothing. `online` is true: the last will, which the broker
+    publishes for a gate that is gone, says false.
+    """
     found = {name: status[name] for name in status if name != "inside"}
     found["online"] = True
     found["rejected_frames"] = rejected

@@ -15,8 +15,8 @@ from time import ticks_diff, ticks_ms
 
 from micropython import const
 
+from . import release
 from .errors import PinterError
-from .orders import Orders
 
 _PORT = const(123)
 _POLL_MS = const(8000)  # of a server of the site: shorter than RFC 4330 10 allows for those of others
@@ -59,7 +59,6 @@ class Client:
 
     def __init__(self, gate):
         self._gate = gate
-        self._orders = Orders(gate)
 
     async def run(self, beat) -> None:
         """Ask for ever; `beat()` tells the supervisor that all is well."""
@@ -113,7 +112,10 @@ class Client:
             or ahead_ms < -_STEP_MS
             or (abs(ahead_ms) > _CLOSE_MS and not gate.session.connected)
         ):
-            self._orders.office_time(unix_ms, "sntp")
+            from .clock_set import take_time
+
+            release("clock_set")
+            take_time(gate, unix_ms, "sntp")
         else:
             gate.end_alarm("clock")
 

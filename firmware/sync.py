@@ -12,11 +12,9 @@ from micropython import const
 
 from . import release
 from .crypto import equal, hmac_sha256
-from .errors import StoreError
-from .report import for_broker
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
@@ -84,6 +82,7 @@ class Session:
         self._load_seq = 0
         self._load_at = 0  # bytes of it so far
         self.rejected = 0
+        self.update = b""  # of a release of the firmware that comes: version 4, bytes of it that are here 4
 
     @property
     def connected(self) -> bool:
@@ -99,13 +98,6 @@ class Session:
     def closed(self, now_ms: int) -> None:
         """End the session: the connection is gone. What arrived of a snapshot is kept for the next one."""
         self._is_open = False
-
-    def status_json(self, status: dict) -> bytes:
-        """Return the gate's report for everybody on the broker: without the cards that are inside.
-
-        `online` is true: the last will, which the broker publishes for a gate that is gone, says false.
-        """
-        return for_broker(status, self.rejected)
 
     # Out
 
@@ -166,7 +158,9 @@ class Session:
             journal.oldest,
             journal.seq,
         )
-        return "up", self._seal(_HAVE, 47, self._sent, self._key)
+        n = 47 + len(self.update)
+        self._out[47:n] = self.update
+        return "up", self._seal(_HAVE, n, self._sent, self._key)
 
     def _events(self, now_ms):
         """Return the next events to send, if any. Go-back-N: what is not acknowledged in time goes again."""
@@ -228,7 +222,7 @@ class Session:
                 self._chunk(body)
             else:
                 self._take_order(body, now_ms)
-        except (ValueError, StoreError):  # an office of another version, or a journal that cannot jump
+        except ValueError:  # an office of another version
             self.rejected += 1
 
     def _begin(self, body, now_ms):

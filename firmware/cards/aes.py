@@ -11,8 +11,8 @@ from micropython import const
 from ..errors import ProofFailed
 from .ev2 import MAC, Session
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from collections.abc import Callable
 
 DF_NAME = b"\xd2\x76\x00\x00\x85\x01\x01"

@@ -10,8 +10,8 @@ from micropython import const
 from ..cmac import cmac
 from ..errors import CardError, CardProtocolError, CardTimeout, ProofFailed
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from typing import Any
 
 KEY_A = const(0x60)  # DS 9.1

@@ -14,8 +14,8 @@ from ..errors import CardProtocolError
 from .aes import MAGIC
 from .ev2 import FULL, MAC, PLAIN
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from .ev2_full import FullSession
 
 _GET_VERSION = const(0x60)

@@ -13,8 +13,8 @@ from ..cmac import cmac
 from ..crypto import equal
 from ..errors import CardProtocolError, ProofFailed
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from collections.abc import Callable
 
 PLAIN, MAC, FULL = 0, 1, 2

@@ -8,8 +8,8 @@ from micropython import const
 
 from ..errors import CardCollision, CardError, CardProtocolError, CardTimeout
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from typing import Protocol
 
     class Chip(Protocol):

@@ -11,8 +11,8 @@ from micropython import const
 
 from ..errors import CardError, CardProtocolError, CardTimeout
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from typing import Protocol
 
     class Frames(Protocol):

@@ -9,8 +9,8 @@ from micropython import const
 from . import aes
 from .isodep import IsoDep
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from typing import Any
 
 # Index into records.TIERS.

@@ -12,8 +12,8 @@ from ..cmac import cmac
 from ..crypto import equal
 from ..errors import CardProtocolError, CounterBack, ProofFailed
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from typing import Any
 
 MAGIC = b"PN"

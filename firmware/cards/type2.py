@@ -8,8 +8,8 @@ from micropython import const
 
 from ..errors import CardProtocolError, CardTimeout
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from typing import Any
 
 _READ = const(0x30)  # T2 5.2: 16 bytes from a page on

@@ -7,8 +7,8 @@ from time import ticks_diff
 
 from micropython import const
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from collections.abc import Callable
 
 _UNIT_MS = const(20)

@@ -15,8 +15,8 @@ from micropython import const
 from .. import release
 from ..errors import BusError, CardCollision, CardCRCError, CardParityError, CardProtocolError, CardTimeout
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 

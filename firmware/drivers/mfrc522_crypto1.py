@@ -11,8 +11,8 @@ from micropython import const
 
 from ..errors import CardTimeout
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from .mfrc522 import MFRC522
 
 _COMMAND = const(0x01)  # DS 9.3.1.2

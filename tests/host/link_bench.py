@@ -46,8 +46,7 @@ class Session:
             return "events", self._number.to_bytes(4, "big") + bytes(500)
         return None
 
-    def status_json(self, status):
-        return b'{"link": "%s"}' % status["link"].encode()
+    rejected = 0
 """
 
 

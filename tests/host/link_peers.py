@@ -61,8 +61,7 @@ class Session:
             self.sent += 1
             return "events", self.sent.to_bytes(4, "big")
 
-    def status_json(self, status):
-        return json.dumps(status).encode()
+    rejected = 0
 
 link.Session, link.Orders = Session, lambda gate: gate
 gate = Fields(

@@ -2,7 +2,9 @@
 
 import dataclasses
 import itertools
+import json
 import pathlib
+from typing import Any
 
 import pytest
 
@@ -56,8 +58,10 @@ def test_a_gate_connects_reports_sends_and_receives(runtime: str, tmp_path: path
     with linked(runtime, tmp_path) as bench:
         bench.until(5)
         assert bench.broker.connected == ["SIM-A"] and bench.link() == ""
-        assert bench.got("status") == [b'{"link": ""}'], "the report is published on connecting"
-        assert bench.broker.retained["pinter/1/SIM/A/status"] == b'{"link": ""}'
+        (told,) = bench.got("status")
+        report = json.loads(told)
+        assert (report["link"], report["online"], report["rejected_frames"]) == ("", True, 0)
+        assert bench.broker.retained["pinter/1/SIM/A/status"] == told, "published on connecting, and kept"
         assert len(starts(bench)) == 1
         frames = [b"a", bytes(1200), b"z" * 127]
         sent_us = bench.world.now
@@ -71,6 +75,11 @@ def test_a_gate_connects_reports_sends_and_receives(runtime: str, tmp_path: path
             "on a healthy network an answer takes no time to speak of"
         )
         assert bench.worst_gap_us <= GAP_US
+
+
+def same(payload: bytes) -> Any:
+    """Return what a report says, but for the heap of the runtime; other payloads as they are."""
+    return {**json.loads(payload), "free": None} if payload.startswith(b"{") else payload
 
 
 @pytest.mark.requires_micropython
@@ -92,7 +101,8 @@ def test_both_runtimes_have_the_same_history(tmp_path: pathlib.Path) -> None:
             outside = [
                 (at, kind, {k: v for k, v in f.items() if k != "raw"}) for at, kind, f in bench.history
             ]
-            histories.append((outside, bench.messages, bench.worst_gap_us))
+            messages = [(at, name, same(payload)) for at, name, payload in bench.messages]
+            histories.append((outside, messages, bench.worst_gap_us))
     assert len(histories[0][1]) > 50 and len(starts(bench)) == 2
     assert histories[0] == histories[1]
 
@@ -197,7 +207,7 @@ def test_a_quiet_connection_is_kept_alive_and_its_end_is_noticed(
     with linked(runtime, tmp_path, network={"keepalive_s": 4}) as bench:
         bench.until(40)
         assert bench.broker.connects == 1 and bench.link() == ""
-        assert bench.got("status") == [b'{"link": ""}']
+        assert len(bench.got("status")) == 1
         bench.until(75)
         assert len(bench.got("status")) == 2, "the report comes once a minute"
         bench.world.network.path("A").down = True

@@ -149,9 +149,9 @@ def _behaves(parent: ast.AST, field: str, index: int | None, node: ast.AST) -> b
     if isinstance(node, ast.Expr):
         return not isinstance(node.value, ast.Constant)
     if isinstance(node, ast.If) and isinstance(node.test, ast.Name):
-        return node.test.id != "TYPE_CHECKING"
+        return not node.test.id.endswith("TYPE_CHECKING")
     if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-        return node.targets[0].id != "TYPE_CHECKING"
+        return not node.targets[0].id.endswith("TYPE_CHECKING")
     if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name) and parent.func.id == "namedtuple":
         return field != "args" or index != 0
     return not isinstance(node, ast.Import | ast.ImportFrom)

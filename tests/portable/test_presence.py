@@ -4,7 +4,7 @@ from rules_world import BLUE, DAY, EIGHT, GREEN, HOUR, ORANGE, STAFF, YELLOW, ke
 
 from firmware import presence, records
 from firmware.presence import INSIDE, OUTSIDE, UNKNOWN, Presence
-from firmware.replay import replay
+from firmware.replay import replay, retime
 
 T = EIGHT
 EPOCH = 1577836800  # 2020-01-01T00:00:00Z
@@ -748,7 +748,7 @@ def test_what_a_wrong_clock_stamped_since_the_start_gets_its_true_time():
     p.confirm(key(2), "in", YELLOW, 2, T + 1)
     p.confirm(key(3), "out", YELLOW, 3, T + 20)
     p.remote(key(4), "in", YELLOW, 4, T + 10, 2)
-    p.retime(T + 20, T + 80)
+    retime(p, T + 20, T + 80)
     times = [p.confirmed_at(key(n)) for n in (1, 2, 3, 4)]
     assert times == [T, T + 61, T + 80, T + 10]
     assert sorted(p.inside()) == sorted([key(1), key(2), key(4)]) and p.position(key(3)) == OUTSIDE
@@ -757,10 +757,10 @@ def test_what_a_wrong_clock_stamped_since_the_start_gets_its_true_time():
     p.settle(T)
     p.confirm(key(2), "out", YELLOW, 2, T + 1)
     p.confirm(key(2), "in", YELLOW, 2, T + 2)
-    p.retime(T + 20, T + 80)
+    retime(p, T + 20, T + 80)
     assert p.remote(key(2), "in", YELLOW, 2, T + 50, 2) == "", "before the exit, which was at T + 61"
     p.confirm(key(5), "in", YELLOW, 5, T + 21)
-    p.retime(T + 20, T + 80)
+    retime(p, T + 20, T + 80)
     assert p.confirmed_at(key(5)) == T + 21
 
 
@@ -769,7 +769,7 @@ def test_a_reset_by_a_wrong_clock_gets_its_true_time():
         p = make()
         p.settle(T)
         p.forget_all(at)
-        p.retime(T + 20, T + 80)
+        retime(p, T + 20, T + 80)
         p.remote(key(1), "in", YELLOW, 1, at + 60, 2)
         assert (p.position(key(1)) == INSIDE) == is_before, at
 
@@ -821,14 +821,14 @@ def test_the_newest_confirmed_passage_has_its_time():
 def test_a_gate_that_has_just_begun_gets_its_true_time():
     p = make()
     p.confirm(key(1), "in", YELLOW, 1, EPOCH + 1)
-    p.retime(EPOCH + 10, T + 10)
+    retime(p, EPOCH + 10, T + 10)
     assert p.confirmed_at(key(1)) == T + 1
 
 
 def test_a_reset_by_a_wrong_clock_counts_at_its_true_time():
     p = make()
     p.forget_all(T + 10)
-    p.retime(T + 20, T + 80)
+    retime(p, T + 20, T + 80)
     p.remote(key(1), "in", YELLOW, 1, T + 70, 2)
     assert p.position(key(1)) == UNKNOWN
     p.remote(key(1), "in", YELLOW, 1, T + 71, 2)
@@ -845,7 +845,7 @@ def test_a_card_off_the_list_keeps_its_class_and_party():
 def test_a_true_time_changes_nothing_else():
     p = make()
     p.confirm(key(1), "in", BLUE, 1, T)
-    p.retime(T + 20, T + 80)
+    retime(p, T + 20, T + 80)
     assert (p.companions(1), p.occupancy(), p.visit_entered(key(1), 1, T + 60)) == (1, 1, True)
 
 
@@ -855,7 +855,7 @@ def test_an_exit_before_the_start_keeps_its_time():
         p.confirm(key(1), "out", YELLOW, 1, exit_at)
         p.settle(T)
         p.confirm(key(1), "in", YELLOW, 1, T + 10)
-        p.retime(T + 20, T + 80)
+        retime(p, T + 20, T + 80)
         assert p.remote(key(1), "in", YELLOW, 1, entered_at, 2) == "double_entry"
 
 
@@ -864,6 +864,6 @@ def test_an_exit_since_the_start_gets_its_true_time():
     p.settle(T)
     p.confirm(key(1), "out", YELLOW, 1, T + 1)
     p.confirm(key(1), "in", YELLOW, 1, T + 5)
-    p.retime(T + 20, T + 80)
+    retime(p, T + 20, T + 80)
     assert p.remote(key(1), "in", YELLOW, 1, T + 61, 2) == ""
     assert p.remote(key(1), "in", YELLOW, 1, T + 62, 2) == "double_entry"
