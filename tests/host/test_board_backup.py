@@ -9,12 +9,15 @@ import zipfile
 from collections.abc import Iterator
 
 import pytest
+from click.testing import CliRunner
 
 from host_sim.board import Running
 from host_sim.scenario import stage
 from tests.host import board_bench
 from tests.host.board_bench import fresh_list, gate, pinter_board
 from tools.board import backup
+from tools.cli.main import pinter
+from tools.office import journal_image
 
 pytestmark = pytest.mark.requires_micropython
 
@@ -181,3 +184,84 @@ def test_a_board_that_is_no_gate_has_no_backup(tmp_path: pathlib.Path) -> None:
         done = pinter_board("backup", "--port", board.link, "--out", tmp_path / "x")
         assert done.exit_code == 2 and "config.json: is missing: this board is no gate" in done.stderr
         assert not (tmp_path / "x").exists()
+
+
+# --- replace
+
+
+def office_with_a_visitor(folder: pathlib.Path) -> None:
+    """Make an office in `folder`/office with gate A, and a card of staff that was issued."""
+    for arguments in (
+        ("init", "--site", "SIM", "--min-tier", "uid", str(folder / "office")),
+        ("gate", "add", "A"),
+        ("card", "add", "04A1B2C3D4E5F6"),
+        ("issue", "04A1B2C3D4E5F6", "--class", "staff"),
+    ):
+        environment = {"PINTER_OFFICE": str(folder / "office")}
+        done = CliRunner().invoke(pinter, ["office", *arguments], env=environment)
+        assert done.exit_code == 0, (arguments, done.output)
+
+
+def test_replace_gives_a_new_board_a_new_key_and_kills_the_old_one(
+    kept: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    office_with_a_visitor(tmp_path)
+    key = tmp_path / "office" / "keys" / "gate-A.key"
+    old = key.read_text()
+
+    def blank(files: dict[str, bytes], nvs: dict[str, bytes]) -> None:
+        files.clear()
+        nvs.clear()
+
+    with gate(tmp_path, change=blank) as board:
+        arguments = ("replace", "--port", board.link, "--office", tmp_path / "office")
+        done = pinter_board(*arguments, "--backup", kept)
+        assert done.exit_code == 1 and "dies now" in done.output, "without --yes nobody said yes"
+        assert key.read_text() == old and dict(board.hardware.nvs) == {}
+        done = pinter_board(*arguments, "--backup", kept, "--yes")
+        assert done.exit_code == 0, done.output
+        new = bytes.fromhex(key.read_text())
+        assert new.hex() != old.strip() and board.hardware.nvs["pinter/gate_key"] == new
+        assert journal_image.read(board.hardware.image("journal"), new).ok
+        made = journal_image.read(board.hardware.image("journal"), new)
+        before = journal_image.read(
+            backup.load(kept).journal_image.ljust(4096 * 162, b"\xff"), stage.gate_key("A")
+        )
+        assert made.journal_id != before.journal_id != bytes(4)
+        card = board.enter("04A1B2C3D4E5F6")
+        board.wait_for(
+            lambda: board.output("relay_in"), "the opening for a card that the office listed", PATIENCE_S
+        )
+        board.leave(card)
+        done = pinter_board("restore", kept, "--port", board.link)
+        assert done.exit_code == 2 and "another gate key" in done.stderr, (
+            "the old board's data is no longer its own"
+        )
+        again = pinter_board(*arguments, "--backup", kept, "--yes", "--resume")
+        assert again.exit_code == 0 and bytes.fromhex(key.read_text()) == new, "nothing is rotated twice"
+
+
+@pytest.mark.parametrize(
+    "change,text",
+    [
+        ({"site": "ELSEWHERE"}, "config.site: is ELSEWHERE, the office is that of SIM"),
+        ({"gate": "B"}, "there is no gate B"),
+        ({"network": {"broker": "b", "wifi": {"ssid": "x"}}}, "its password is needed"),
+        ({"pulse_ms": 1}, "config.json: pulse_ms: must be"),
+        ({"board": "nothing"}, "nothing"),
+    ],
+)
+def test_replace_says_what_is_wrong_before_any_key_dies(
+    tmp_path: pathlib.Path, change: dict[str, object], text: str
+) -> None:
+    office_with_a_visitor(tmp_path)
+    key = tmp_path / "office" / "keys" / "gate-A.key"
+    old = key.read_text()
+    config = {**stage.provisioned("A", {"min_tier": "uid"}, None)["config"], **change}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    done = pinter_board(
+        *("replace", "--port", "/nowhere", "--office", tmp_path / "office"),
+        *("--config", tmp_path / "config.json", "--yes"),
+    )
+    assert done.exit_code == 2 and text in done.stderr and "Traceback" not in done.output, done.output
+    assert key.read_text() == old

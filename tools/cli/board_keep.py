@@ -4,19 +4,26 @@ Owns options and words. Exit codes: 0 done, 1 the new gate is not in service, 2 
 be done again; one line says what.
 """
 
+import getpass
+import json
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from firmware import config
+from firmware.errors import ConfigError
 from host_sim import deploy
-from tools.board import backup, session
-from tools.cli.office_common import Refusal
+from tools.board import backup, definition, files, provision, record, replace, session
+from tools.cli.office_common import No, Refusal, office_option, opened
 from tools.mpy import FIRMWARE, CompileError
+from tools.office import books
 
+_WAITS_S = (5, 10, 20, 40)  # a gate with a full journal takes a while to start; each look starts it anew
 _port = click.option("--port", required=True, metavar="P", help="Serial port of the board.")
 
 
@@ -101,4 +108,115 @@ def put_back(path: Path, port: str) -> None:
     )
 
 
-COMMANDS = (keep, put_back)
+@click.command("replace")
+@_port
+@click.option("--backup", "backup_path", type=click.Path(path_type=Path), help="Backup of the old board.")
+@click.option("--config", "config_path", type=click.Path(path_type=Path), help="Or the gate's config.json.")
+@office_option
+@click.option(
+    "--wifi-password",
+    "password_path",
+    type=click.Path(path_type=Path),
+    help="File with the password of the Wi-Fi, where the config names one.",
+)
+@click.option("--release-key", metavar="HEX", help="Public key of releases, for updates.")
+@click.option(
+    "--resume", is_flag=True, help="Go on with one that ended early: the key is not replaced again."
+)
+@click.option("--yes", is_flag=True, help="Ask nothing.")
+def take_over(
+    port: str,
+    backup_path: Path | None,
+    config_path: Path | None,
+    office_path: Path,
+    password_path: Path | None,
+    release_key: str | None,
+    resume: bool,
+    yes: bool,
+) -> None:
+    """Let the flashed board at the port take over a gate, with a new key and a new journal.
+
+    The old board's key dies with this: it hears nothing from the office any more, and what it has not told
+    yet stays in its journal (`backup` or `logs --export` first). List and positions come from the office.
+    """
+    if (backup_path is None) == (config_path is None):
+        raise click.UsageError("give --backup FILE or --config FILE")
+    with opened(office_path, getpass.getuser()) as office:
+        try:
+            settings = _settings(backup_path, config_path)
+            site = config.parse(settings)
+            if site.site != office.folder.site:
+                raise Refusal(f"config.site: is {site.site}, the office is that of {office.folder.site}")
+            kind = definition.load(settings["board"])
+            listed = books.Books(office.folder, office.engine, time.time())
+            if site.gate not in listed.gates():
+                raise Refusal(f"there is no gate {site.gate}: pinter office gate add")
+            password = None if password_path is None else password_path.read_text().rstrip("\r\n")
+            public = None if release_key is None else bytes.fromhex(release_key)
+            ca_path = office.folder.path / "tls" / "ca.der"
+            ca = ca_path.read_bytes() if ca_path.exists() else None
+            site_key = office.folder.key("site")
+            # Whatever the record would refuse is said before any key dies.
+            replace.record_of(settings, site_key, bytes(32), password, ca, public)
+            code = files.code(kind)
+            with session.session(port) as board:
+                fault = replace.check_layout(board, port, kind)
+            if fault:
+                raise Refusal(fault)
+            if not yes and not resume:
+                click.confirm(f"The key of the old board of gate {site.gate} dies now. Go on?", abort=True)
+            if not resume:
+                office.desk().rotate_key(site.gate)
+            listed = books.Books(office.folder, office.engine, time.time())
+            bundle = listed.snapshot(site.gate) if listed.list_seq() else None
+            made = replace.record_of(settings, site_key, listed.gate_key(site.gate), password, ca, public)
+            with _bars() as bars, session.session(port) as board:
+                bar = bars.add_task("looking", total=None)
+                provision.provision(
+                    board,
+                    port,
+                    kind,
+                    made,
+                    code,
+                    bundle,
+                    lambda what, done, total: bars.update(bar, description=what, completed=done, total=total),
+                )
+            status = _service(port)
+        except (backup.BackupError, record.RecordError, definition.BoardError, CompileError) as error:
+            raise Refusal(str(error)) from error
+        except ConfigError as error:
+            raise Refusal(f"{config_path}: {error}") from error
+        except (provision.ProvisionError, session.SessionError) as error:
+            raise Refusal(f"{error}: run it again with --resume") from error
+        except ValueError as error:
+            raise Refusal(f"--release-key: {error}") from error
+    if status is None or status["fault"]:
+        why = "does not start" if status is None else f"is in fault: {status['fault']}"
+        raise No(f"{port}: gate {site.gate} {why}: pinter board doctor --port {port}")
+    click.echo(f"gate {site.gate} of {site.site} is in service on the new board, with a new key and journal")
+
+
+def _settings(backup_path: Path | None, config_path: Path | None) -> dict[str, Any]:
+    if backup_path is not None:
+        return backup.load(backup_path).settings
+    assert config_path is not None
+    try:
+        found = json.loads(config_path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Refusal(f"{config_path}: is not JSON: {error}") from error
+    config.parse(found)
+    return found
+
+
+def _service(port: str) -> dict[str, Any] | None:
+    """Return the report of the gate once it has started, None if it does not."""
+    for wait_s in _WAITS_S:
+        time.sleep(wait_s)
+        with session.session(port) as board:
+            found = board.report()
+        if found is not None:
+            return found[0]
+    return None
+
+
+COMMANDS = (keep, put_back, take_over)
