@@ -16,6 +16,7 @@ GROUPS = (
     ("sim", "tools.cli.sim", "Run gates, cards and visitors in simulation."),
     ("bench", "tools.cli.bench", "Measure what the parts cost, beside limits and other drivers."),
     ("board", "tools.cli.board", "Read and look after boards."),
+    ("config", "tools.cli.config", "Check the settings of gates."),
     ("card", "tools.cli.card", "Look at cards, and give them the keys of an office."),
     ("office", "tools.cli.office", "Keep cards and visits, publish lists, read events."),
 )
