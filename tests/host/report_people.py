@@ -25,13 +25,17 @@ class Case:
 
 
 class Crowd:
-    """Everybody who comes to `site`; `cases`: what the brokers among them did; `came`: how many visits."""
+    """Everybody who comes to `site`; `cases`: what the brokers among them did; `came`: how many visits.
+
+    `foiled`: how often a broker did not get in, and gave up.
+    """
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self.chance = site.random
         self.names = list(site.gates)
         self.cases: list[Case] = []
+        self.foiled = 0
         self.came = 0
         self._person = 0
         self._free = list(site.pool)
@@ -327,6 +331,12 @@ class Crowd:
         case.visits.add(outcome.visit.id)
         return outcome.card.uid
 
+    def must(self, case: Case, process: Process) -> Process:
+        """Go in; a gate that is out of contact may refuse: then there is no case."""
+        if not (yield from process) and case in self.cases:
+            self.cases.remove(case)
+            self.foiled += 1
+
     def helper(self, case: Case, of: str, identity: str) -> str:
         outcome = self.companion(of, identity)
         case.visits.add(outcome.visit.id)
@@ -351,9 +361,9 @@ class Crowd:
         """Companions of one applicant take turns: each works the room for a while."""
         uid = self.client(case, begin, until + HOUR)
         blues = [self.helper(case, uid, self.identity()) for _ in range(2)]
-        yield from self.enter(uid)
+        yield from self.must(case, self.enter(uid))
         for number in range(5):
-            yield from self.enter(blues[number % 2])
+            yield from self.must(case, self.enter(blues[number % 2]))
             yield self.wait(4, 6)
             yield from self.leave(blues[number % 2])
             yield self.wait(0.3, 1)
@@ -365,8 +375,8 @@ class Crowd:
         """The applicant goes home, the companion stays."""
         uid = self.issue("yellow", begin, until).card.uid
         blue = self.helper(case, uid, self.identity())
-        yield from self.enter(uid)
-        yield from self.enter(blue)
+        yield from self.must(case, self.enter(uid))
+        yield from self.must(case, self.enter(blue))
         yield self.wait(5, 6)
         yield from self.leave(uid)
         yield self.wait(35, 60)
@@ -394,7 +404,7 @@ class Crowd:
         """A client lets somebody slip in behind, twice."""
         uid = self.client(case, begin, until + HOUR, "green")
         for _ in range(2):
-            yield from self.enter(uid, "follow")
+            yield from self.must(case, self.enter(uid, "follow"))
             yield self.wait(10, 14)
             yield from self.leave(uid)
             yield self.wait(8, 12)
@@ -403,7 +413,7 @@ class Crowd:
     def plant_passed_back(self, case: Case, begin: int, until: int) -> Process:
         """The card comes back over the barrier and is shown at the entrances."""
         uid = self.client(case, begin, until)
-        yield from self.enter(uid)
+        yield from self.must(case, self.enter(uid))
         for _ in range(2):
             yield self.wait(0.8, 2)
             yield from self.site.turn(self.gate(), "in", uid)
@@ -415,7 +425,7 @@ class Crowd:
         """One card brings in four people, one after the other."""
         uid = self.client(case, begin, until + HOUR, "green")
         for _ in range(4):
-            yield from self.enter(uid)
+            yield from self.must(case, self.enter(uid))
             yield self.wait(3, 6)
             yield from self.leave(uid)
             yield self.wait(0.5, 1.5)

@@ -26,7 +26,7 @@ COMMAND = "python -m tests.host.report_week --record"
 @dataclass
 class Judged:
     """What came of some days. `found`, `missed`: cases, by a signal of their kind; `right`, `wrong`: signals
-    that name a broker, and that name honest people only.
+    that name a broker, and that name honest people only. `foiled`: brokers whom the gates stopped at once.
     """
 
     visits: int = 0
@@ -36,6 +36,7 @@ class Judged:
     right: list[Signal] = field(default_factory=list)
     wrong: list[Signal] = field(default_factory=list)
     days: list[Day] = field(default_factory=list)
+    foiled: int = 0
 
     @property
     def precision(self) -> float:
@@ -49,10 +50,11 @@ class Judged:
 
     def __str__(self) -> str:
         told = Counter(signal.kind for signal in self.right)
-        return "%d visits, %d records, %d brokers' cases: precision %.3f, recall %.3f\n%s" % (
+        return "%d visits, %d records, %d brokers' cases (%d foiled): precision %.3f, recall %.3f\n%s" % (
             self.visits,
             self.events,
             len(self.found) + len(self.missed),
+            self.foiled,
             self.precision,
             self.recall,
             "\n".join("  %-22s %d" % item for item in sorted(told.items())),
@@ -93,7 +95,7 @@ def play(
     for number in range(days):
         crowd.day(MONDAY + number * 24 * HOUR, visitors, lambda crowd, day: crowd.plants(day, rounds))
     site.run()
-    judged = Judged(crowd.came)
+    judged = Judged(crowd.came, foiled=crowd.foiled)
     with reading(site.bench.engine) as db:
         for number, date in enumerate(DAYS[:days]):
             day = load.read(db, site.bench.folder, date, int(site.now))

@@ -182,7 +182,6 @@ def test_a_gate_is_apart_while_the_office_does_not_hear_it(changes, expected):
 
 def test_a_record_whose_time_is_not_certain_is_counted():
     made = Maker()
-    made.events = [
-        Event("A", b"j", 1, BEGIN + 5 * MINUTE, 0, True, "grant", "in", "ok", "yellow", b"12345678", 0)
-    ]
+    made.event((0, 5), "grant", "in", "ok", "a")
+    made.events[0] = replace(made.events[0], unsure=True)
     assert figures(made.day()).unsure == 1

@@ -37,9 +37,9 @@ def day_of(text: str, utc_offset_min: int, now: int) -> str:
         days = today - (text == "yesterday")
         return f"{datetime.fromtimestamp(days * DAY_S, UTC):%Y-%m-%d}"
     try:
-        if len(text) != 10:
-            raise ValueError
         found = date.fromisoformat(text)
+        if f"{found}" != text:
+            raise ValueError
     except ValueError as error:
         raise ValueError(f"{text!r} is no day like 2026-03-02") from error
     if _midnight(text, 0) // DAY_S > today:
