@@ -93,6 +93,7 @@ class RTC:
         if data is None:
             return bytes(_world.ask(_ops.RTC_MEMORY))
         _world.post(_ops.RTC_MEMORY, b"\x01" + data)
+        _world.ask(_ops.SLEEP)  # it is there whatever the interpreter does next
 
     def datetime(self, parts=None):
         import _link
