@@ -5,6 +5,7 @@ application has become healthy.
 """
 
 import os
+import struct
 import sys
 
 import starter
@@ -35,6 +36,13 @@ def tell(app) -> None:
     except OSError:
         pass
     _tell(app, text)
+
+
+def standing(slot) -> bytes:
+    """Return what the office is told of the release in `slot` (starter.read): protocol.md, frame `have`."""
+    _, state, version, other = slot
+    code = (starter.CONFIRMED, starter.TRIAL, starter.REJECTED).index(state)
+    return struct.pack(">II", other if state == starter.REJECTED else version, 0xFFFFFFFE - code)
 
 
 def fault(app, task: str, error) -> None:
@@ -75,4 +83,6 @@ def healthy(app) -> None:
     starter.confirm()
     starter.keep(0)
     app.slot = starter.read()
+    if gate.session:
+        gate.session.update = standing(app.slot)
     gate.end_alarm("safe_mode")

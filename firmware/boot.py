@@ -35,6 +35,7 @@ def start(app) -> None:
         from .link import Link
 
         add("link", Link(gate, app.told, app._on_link).run)
+        gate.session.update = _standing(app.slot)
         if network.sntp:
             from .sntp import Client
 
@@ -43,6 +44,13 @@ def start(app) -> None:
     add("reader in", app._read, 0)
     add("reader out", app._read, 1)
     add("housekeeping", app._keep_house)
+
+
+def _standing(slot):
+    from .aftermath import standing
+
+    release("aftermath")
+    return standing(slot)
 
 
 def _tell(app):

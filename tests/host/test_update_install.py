@@ -4,11 +4,9 @@ import hashlib
 import struct
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from firmware import packs
 from tests.host import update_bench
-from tests.host.update_bench import KEY, Board
+from tests.host.update_bench import KEY, STRANGER, Board, patched, resigned
 from tools.board import release
 
 pytestmark = pytest.mark.requires_micropython
@@ -22,16 +20,6 @@ def bundle():
 @pytest.fixture
 def board(tmp_path):
     return Board(tmp_path / "home")
-
-
-def resigned(data, key=KEY):
-    """Return the release with a signature that fits what stands before it."""
-    at = packs.contents_at(struct.unpack_from(">H", data, 48)[0]) - packs.SIGNATURE_SIZE
-    return data[:at] + key.sign(hashlib.sha256(data[:at]).digest()) + data[at + packs.SIGNATURE_SIZE :]
-
-
-def patched(data, at, new):
-    return data[:at] + new + data[at + len(new) :]
 
 
 def test_a_release_is_put_into_the_other_slot_and_runs_from_there(board, bundle):
@@ -78,9 +66,8 @@ def test_the_next_release_takes_the_place_of_the_first_directory(board, bundle):
     assert board.slot == "a trial 12 11"
 
 
-OTHER = Ed25519PrivateKey.from_private_bytes(bytes(32))
 FAULTS = {
-    "signature": (lambda data: resigned(data, OTHER), "signature"),
+    "signature": (lambda data: resigned(data, STRANGER), "signature"),
     "unsigned_table": (lambda data: patched(data, 64, b"z"), "signature"),
     "other_board": (lambda data: resigned(patched(data, 8, b"other\0")), "board: for other"),
     "other_mpy": (lambda data: resigned(patched(data, 5, b"\7")), "mpy: of version 7, this gate runs 6"),
@@ -131,7 +118,7 @@ def test_an_older_release_is_taken_by_force(board):
 
 
 def test_force_takes_nothing_that_is_not_signed(board, bundle):
-    assert board.install(resigned(bundle, OTHER), force=True) == "refused signature"
+    assert board.install(resigned(bundle, STRANGER), force=True) == "refused signature"
 
 
 def test_a_release_that_went_back_is_not_tried_again_unless_forced(board, bundle):
@@ -160,8 +147,8 @@ def test_a_release_for_one_board_is_taken_by_that_board(board):
 # --- how releases are made
 
 
-def test_a_release_is_the_same_every_time(bundle):
-    assert update_bench.bundle(11) == bundle
+def test_a_release_is_the_same_every_time():
+    assert update_bench.bundle(11) == update_bench.bundle(11)
 
 
 def test_a_release_holds_the_application_and_not_what_lies_in_the_root(bundle):
@@ -171,7 +158,7 @@ def test_a_release_holds_the_application_and_not_what_lies_in_the_root(bundle):
     assert not set(release.IN_ROOT) & set(found.modules)
     assert {"app", "__init__", "cards/__init__", "drivers/mfrc522", "update", "rtcmem"} <= set(found.modules)
     assert found.is_signed_by(update_bench.PUBLIC)
-    assert not found.is_signed_by(OTHER.public_key().public_bytes_raw())
+    assert not found.is_signed_by(STRANGER.public_key().public_bytes_raw())
 
 
 def test_the_key_file_is_for_its_owner_only(tmp_path):

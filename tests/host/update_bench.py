@@ -1,18 +1,22 @@
 """The file system of a board and an interpreter on it, for tests of updates: no gate, no pins, no time."""
 
+import hashlib
 import os
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from firmware import packs
 from tools import mpy
 from tools.board import release
 from tools.runtime import micropython
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key().public_bytes_raw()
+STRANGER = Ed25519PrivateKey.from_private_bytes(bytes(32))
 NAME = "esp32_devkitc"
 
 _FAKES = {
@@ -114,6 +118,17 @@ def modules(names: dict[str, str], folder: Path) -> dict[str, bytes]:
         mpy.compile_file(source, folder / "module.mpy")
         made[name] = (folder / "module.mpy").read_bytes()
     return made
+
+
+def resigned(data: bytes, key: Ed25519PrivateKey = KEY) -> bytes:
+    """Return the release with a signature that fits what stands before it."""
+    at = packs.contents_at(struct.unpack_from(">H", data, 48)[0]) - packs.SIGNATURE_SIZE
+    return data[:at] + key.sign(hashlib.sha256(data[:at]).digest()) + data[at + packs.SIGNATURE_SIZE :]
+
+
+def patched(data: bytes, at: int, new: bytes) -> bytes:
+    """Return `data` with `new` at `at`."""
+    return data[:at] + new + data[at + len(new) :]
 
 
 def bundle(version: int = 11, **options) -> bytes:

@@ -55,6 +55,8 @@ class MemoryOffice:
         self._changed: dict[bytes, int] = {}  # number of the list that changed a card last
         self._secrets: dict[bytes, bytes] = {}  # of cards that prove themselves
         self._keyed: dict[bytes, int] = {}  # number of the list that brought a card's secret
+        self.releases: dict[str, tuple[int, bytes]] = {}  # that gates should get: number and bytes
+        self.running: dict[str, tuple[int, int]] = {}  # what they say of the last one that they know of
         self._floor = 0  # lists before this one are brought up by a snapshot
         self._movements: list[Movement] = []
         self._nonce = 0
@@ -297,6 +299,14 @@ class MemoryOffice:
         """Strike a command off."""
         of = self._gates[gate]
         of.commands = [command for command in of.commands if command.nonce != nonce]
+
+    def release(self, gate: str) -> tuple[int, bytes] | None:
+        """Return the release that the gate should get now (session.Office)."""
+        return self.releases.get(gate)
+
+    def release_noted(self, gate: str, version: int, at: int, now_s: float) -> None:
+        """Note what the gate says of a release (session.Office)."""
+        self.running[gate] = version, at
 
     def alarm(self, gate: str, kind: str, text: str) -> None:
         """Keep the alarm."""

@@ -23,18 +23,23 @@ ROOM = LARGEST - HEAD - MAC
 
 HELLO, HAVE, EVENTS = 0x01, 0x02, 0x03
 ACK, BEAT, DELTA, CHUNK, ORDER = 0x81, 0x82, 0x83, 0x84, 0x85
-COMMAND, JUMP, MOVES = 1, 2, 3
+COMMAND, JUMP, MOVES, UPDATE = 1, 2, 3, 4
 
 _NONCE, _EVENT = 16, 32
 _CHUNK_BYTES, _FIRST_CHUNK = 1024, 64
 _MOVES_PER_FRAME = 4  # the gate may have to write each of them to flash
-_ORDERS_WINDOW, _DELTAS_WINDOW, _CHUNKS_WINDOW = 16, 4, 8  # frames on their way at most
+_ORDERS_WINDOW, _DELTAS_WINDOW, _CHUNKS_WINDOW, _PIECES_WINDOW = 16, 4, 8, 4  # frames on their way at most
 _AGAIN_S = 0.7  # without progress: send again
 _CONTACT_S = 10
 _POLL_S = 1.0
 _REFUSED = 0xFFFFFFFF
 _LAST = 0xFFFFFFFF  # numbers of records and lists stay below
+_ENDS = 8  # how many ends of the journal are remembered
+_AT_ONCE = ("grant", "deny", "passage")  # records that have the time of their writing
 _HAVE_FIELDS = struct.Struct(">IIIIBI4sII8s")
+_RELEASE = struct.Struct(">II")  # behind them
+# Instead of the bytes that a gate has of a release: what became of it.
+REFUSED, CONFIRMED, TRIAL, WENT_BACK = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD, 0xFFFFFFFC
 
 
 class Have(NamedTuple):
@@ -156,6 +161,16 @@ class Office(Protocol):
         """Raise an alarm of the office."""
         ...
 
+    def release(self, gate: str) -> tuple[int, bytes] | None:
+        """Return (number, bytes) of the release of the firmware that the gate should get now, if any."""
+        ...
+
+    def release_noted(self, gate: str, version: int, at: int, now_s: float) -> None:
+        """Note what the gate says of release `version`: bytes of it so far, or REFUSED, CONFIRMED, TRIAL or
+        WENT_BACK.
+        """
+        ...
+
 
 @dataclass
 class _Keys:
@@ -175,7 +190,8 @@ class _Order(NamedTuple):
 class GateSession:
     """The office's side of one gate; it lives on over the gate's connections. Times are Unix seconds (float).
 
-    `rejected` counts frames that changed nothing. `report` is the gate's last `have`. After anything that
+    `rejected` counts frames that changed nothing. `report` is the gate's last `have`; `skew_s`: how much the
+    gate's clock is ahead of ours at least (below 0: behind), as its newest event tells. After anything that
     changes the office, ask `outgoing` of every session again.
     """
 
@@ -193,6 +209,7 @@ class GateSession:
         self._snapshot: tuple[int, bytes] | None = None
         self.report: Have | None = None
         self.rejected = 0
+        self.skew_s = 0.0
         self._start(0.0)
 
     def online(self, now_s: float) -> bool:
@@ -222,8 +239,10 @@ class GateSession:
             self._beat_due = True
             if kind == HAVE:
                 self._have(Have(*_HAVE_FIELDS.unpack_from(body)), now_s)
+                if len(body) == _HAVE_FIELDS.size + _RELEASE.size:
+                    self._release(*_RELEASE.unpack_from(body, _HAVE_FIELDS.size), now_s)
             else:
-                self._events(body)
+                self._events(body, now_s)
 
     def _greet(self, frame: bytes) -> None:
         nonce = frame[HEAD:-MAC]
@@ -258,6 +277,7 @@ class GateSession:
 
     def _start(self, now_s: float) -> None:
         self.report = None
+        self._ends: list[tuple[int, float]] = []  # the journal's last record as the gate said, and when
         self._beat_due = False
         self._flight: list[_Order] = []  # orders from number `_done + 1` on that the gate has not confirmed
         self._flight_at = 0  # how many of them were sent since the last time-out
@@ -269,7 +289,9 @@ class GateSession:
         self._alarmed: set[str] = set()
         self._deltas: list[int] = []  # numbers of the lists that deltas on their way lead to
         self._chunk_at = 0
-        self._progress = {"order": now_s, "delta": now_s, "chunk": now_s}
+        self._has_release: tuple[int, int] = (0, 0)  # (number, bytes or what became of it), as the gate says
+        self._piece_at = 0
+        self._progress = {"order": now_s, "delta": now_s, "chunk": now_s, "piece": now_s}
 
     def _watch_clock(self, now_s: float) -> None:
         """Forget what was timed by a clock that was set back since."""
@@ -280,6 +302,9 @@ class GateSession:
 
     def _have(self, have: Have, now_s: float) -> None:
         before, self.report = self.report, have
+        if self._ends and self._ends[-1][0] == have.seq:
+            self._ends.pop()
+        self._ends = [*self._ends[1 - _ENDS :], (have.seq, now_s)]
         self._judge_journal(have, before is None)
         while self._flight and self._done < have.order:
             order = self._flight.pop(0)
@@ -296,6 +321,12 @@ class GateSession:
                 self._progress["chunk"] = now_s
             self._chunk_at = max(self._chunk_at, have.load_at)
         self._office.list_confirmed(self._gate, have.list_seq, now_s)
+
+    def _release(self, version: int, at: int, now_s: float) -> None:
+        if (version, at) != self._has_release:
+            self._has_release = version, at
+            self._progress["piece"] = now_s
+            self._office.release_noted(self._gate, version, at, now_s)
 
     def _judge_journal(self, have: Have, is_first: bool) -> None:
         copy = self._office.journal(self._gate, have.journal_id)
@@ -318,7 +349,7 @@ class GateSession:
             self._alarmed.add(kind)
             self._office.alarm(self._gate, kind, text)
 
-    def _events(self, body: bytes) -> None:
+    def _events(self, body: bytes, now_s: float) -> None:
         first = int.from_bytes(body[4:8], "big")
         raws = [body[at : at + _EVENT] for at in range(8, len(body), _EVENT)]
         is_whole = len(raws[-1]) == _EVENT and 0 < first <= _LAST - len(raws)
@@ -328,6 +359,21 @@ class GateSession:
         self._office.take_events(self._gate, body[:4], first, raws)
         if self._office.journal(self._gate, body[:4]).acknowledged >= self.report.seq:
             self._office.publish(self._gate)  # all that the gate had to tell is here: newest first
+        self._judge_clock(body[:4], range(first, first + len(raws)), now_s)
+
+    def _judge_clock(self, journal_id: bytes, seqs: range, now_s: float) -> None:
+        """Compare the newest event's time with ours: now at the latest, and after a `have` without it."""
+        known = self._office.journal(self._gate, journal_id).events
+        found = [known[seq] for seq in seqs if seq in known]
+        found = [event for event in found if event.type in _AT_ONCE and not event.untrusted]
+        if not found:
+            return
+        event = found[-1]
+        earlier = [at for seq, at in self._ends if seq < event.seq]
+        if event.time > now_s:
+            self.skew_s = event.time - now_s
+        elif earlier:
+            self.skew_s = min(0.0, event.time + 1 - earlier[-1])
 
     # Out
 
@@ -383,7 +429,9 @@ class GateSession:
         if self._flight_at and self._is_late("order", now_s):
             self._flight_at = 0
         if self._flight_at == len(self._flight) < _ORDERS_WINDOW:
-            order = self._new_command(now_s) or (self._new_moves() if moves else None)
+            order = self._new_command(now_s) or (
+                (self._new_moves() or self._new_piece(now_s)) if moves else None
+            )
             if order is not None:
                 self._flight.append(order)
         if self._flight_at == len(self._flight):
@@ -408,6 +456,25 @@ class GateSession:
                     COMMAND, command.nonce + struct.pack(">I", command.expires) + text, command.nonce
                 )
         return None
+
+    def _new_piece(self, now_s: float) -> _Order | None:
+        """Return the next piece of a release for a gate that waits for one, a few ahead of what it has."""
+        version, data = self._office.release(self._gate) or (0, b"")
+        if not version or self._has_release in (
+            (version, end) for end in (REFUSED, CONFIRMED, TRIAL, WENT_BACK)
+        ):
+            return None
+        have = self._has_release[1] if self._has_release[0] == version else 0
+        # The first piece may come twice: only then has the gate made room for the others.
+        limit = have + _PIECES_WINDOW * _CHUNK_BYTES if have else _FIRST_CHUNK
+        if self._piece_at < have or (self._piece_at > have and self._is_late("piece", now_s)):
+            self._piece_at = have
+        if self._piece_at >= min(limit, len(data)):
+            return None
+        at = self._piece_at
+        self._piece_at = at + (_CHUNK_BYTES if at else _FIRST_CHUNK)
+        self._progress["piece"] = now_s
+        return _Order(UPDATE, _RELEASE.pack(version, at) + data[at : self._piece_at])
 
     def _new_moves(self) -> _Order | None:
         moved = self._office.movements()
