@@ -84,8 +84,9 @@ def compiled(folder: pathlib.Path) -> pathlib.Path:
 
     Compiled folders are kept by content. Raises tools.mpy.CompileError.
     """
-    main = folder / "main.py" if folder.name == "firmware" else None  # deployed as it is
-    sources = sorted(p for p in folder.rglob("*.py") if p != main)
+    # Of the firmware, main.py is deployed as it is, and manifest.py not at all.
+    others = {folder / "main.py", folder / "manifest.py"} if folder.name == "firmware" else set()
+    sources = sorted(p for p in folder.rglob("*.py") if p not in others)
     digest = hashlib.sha256()
     for file in sources:
         digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")

@@ -16,8 +16,8 @@ class CompileError(Exception):
 
 
 def sources() -> list[Path]:
-    """Return every Python file of the firmware, sorted."""
-    return sorted(FIRMWARE.rglob("*.py"))
+    """Return every Python file of the firmware that runs on a board, sorted."""
+    return sorted(path for path in FIRMWARE.rglob("*.py") if path != FIRMWARE / "manifest.py")
 
 
 def compile_file(source: Path, target: Path, arch: str | None = None) -> int:

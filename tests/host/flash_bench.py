@@ -85,7 +85,8 @@ class _Line:
 class Chip:
     """A chip in boot loader mode at `url`, with its `flash`.
 
-    `sent`: bytes that came in on all connections so far; `pull_after`: so many, then the line breaks, once.
+    `sent`: bytes that came in on all connections so far; `pull_after`: so many, then the line breaks, and
+    nobody can connect before `plug_in`.
     """
 
     def __init__(self, chip: str = "esp32", megabytes: int = 4) -> None:
@@ -96,6 +97,7 @@ class Chip:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = "socket://127.0.0.1:%d" % self._listener.getsockname()[1]
         self.pull_after: int | None = None
+        self.is_pulled = False
         self.sent = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="chip")
@@ -104,6 +106,10 @@ class Chip:
     def flash(self) -> bytearray:
         """The contents of the flash."""
         return self._flash.data
+
+    def plug_in(self) -> None:
+        """Mend the line."""
+        self.pull_after, self.is_pulled = None, False
 
     def __enter__(self) -> "Chip":
         self._thread.start()
@@ -125,6 +131,9 @@ class Chip:
                 continue
             except OSError:
                 return
+            if self.is_pulled:
+                link.close()
+                continue
             budget = None if self.pull_after is None else self.pull_after - self.sent
             line = _Line(link, budget)
             connection = server.BootloaderConnection(sock=line)  # pyright: ignore[reportArgumentType]
@@ -133,7 +142,7 @@ class Chip:
             )
             self.sent += line.seen
             if budget is not None and line.seen > budget:
-                self.pull_after = None  # plugged in again
+                self.is_pulled = True
 
 
 def flash_id(megabytes: int) -> int:

@@ -6,7 +6,8 @@ A BOARD is a name below boards/, or the path of a file that is only checked. Wit
 import sys
 from pathlib import Path
 
-from tools.board import readme
+from tools import mpy
+from tools.board import packages, readme
 from tools.board.definition import BOARDS, BoardError, load, names, partitions, render_board_pyi
 from tools.board.wiring import picture
 
@@ -34,6 +35,8 @@ def generated_for_all() -> dict[Path, str]:
     text = overview.read_text(encoding="utf-8")
     return {
         BOARDS / "board.pyi": render_board_pyi(),
+        mpy.FIRMWARE / "package.json": packages.render_package(),
+        mpy.FIRMWARE / "manifest.py": packages.render_manifest(),
         overview: readme.between(text, readme.render_list()),
     }
 

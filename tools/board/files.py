@@ -18,18 +18,29 @@ _LENT = "doctor*.py"
 SLOT = "a"  # provisioning fills this one; updates the other
 
 
+def modules() -> list[tuple[str, Path]]:
+    """Return (place of the module as a path without its ending, its source) of all that a board needs.
+
+    Places in firmware/ belong to an application, the others to the root of the file system.
+    """
+    found = []
+    for source in mpy.sources():
+        name = source.relative_to(mpy.FIRMWARE).with_suffix("").as_posix()
+        if name == "main" or source.match(_LENT):
+            continue
+        if name in AT_ROOT:
+            found.append((name, source))
+        if name not in _ONLY_AT_ROOT:
+            found.append((f"firmware/{name}", source))
+    return sorted(found)
+
+
 def code(board: Definition) -> dict[str, bytes]:
     """Return the files of the code by path, as `board` gets them. Raises tools.mpy.CompileError."""
     files = {"main.py": (mpy.FIRMWARE / "main.py").read_bytes(), "board.py": render_board_py(board).encode()}
     with tempfile.TemporaryDirectory() as folder:
-        for source in mpy.sources():
-            if source == mpy.FIRMWARE / "main.py" or source.match(_LENT):
-                continue
-            target = Path(folder) / "module.mpy"
+        target = Path(folder) / "module.mpy"
+        for place, source in modules():
             mpy.compile_file(source, target)
-            name = source.relative_to(mpy.FIRMWARE).with_suffix("").as_posix()
-            if name in AT_ROOT:
-                files[f"{name}.mpy"] = target.read_bytes()
-            if name not in _ONLY_AT_ROOT:
-                files[f"{SLOT}/firmware/{name}.mpy"] = target.read_bytes()
+            files[f"{SLOT}/{place}.mpy" if "/" in place else f"{place}.mpy"] = target.read_bytes()
     return dict(sorted(files.items()))

@@ -19,7 +19,7 @@ from tools import mpy
 
 SUFFIX = ".pinter"
 INTERPRETER = (1, 29)  # the oldest MicroPython that runs the firmware: TLS-PSK came with it
-IN_ROOT = ("main", "starter", "safe", "pack")  # stay outside of updates
+IN_ROOT = ("main", "starter", "safe", "pack", "manifest")  # stay outside of updates
 _LENT = "doctor*.py"  # by a technician's computer, when it is used
 _KEY_BYTES = 32
 
