@@ -238,7 +238,7 @@ def test_board_py_has_every_constant_and_nothing_else():
 @pytest.mark.parametrize("board", [*definition.names(), ""])
 def test_generated_files_are_those_that_the_definitions_give(board):
     files = command.generated(board) if board else command.generated_for_all()
-    assert len(files) == (3 if board else 2)
+    assert len(files) == (3 if board else 4)
     for path, text in files.items():
         assert path.read_text(encoding="utf-8") == text, "run: python -m tools.board"
         assert path.suffix != ".md" or readme.START in text

@@ -10,7 +10,8 @@ import tomllib
 from tools import mpy
 from tools.board import files
 
-# Of micropython-lib: for a display on the I2C bus. `neopixel` and `mip` are in every stock image.
+# Of micropython-lib: a whole frame at once, for a site's own programs and tests of wiring; the gate writes its
+# display in slices, by a driver of its own. `neopixel` and `mip` are in every stock image.
 LIBRARIES = ("ssd1306",)
 _COMMAND = "python -m tools.board"
 
