@@ -4,18 +4,20 @@ import io
 import json
 import re
 import struct
+import types
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from firmware import bundles, keywrap, records
+from firmware import bundles, crash, keywrap, records, rtcmem
 from firmware.allowlist import Allowlist
 from firmware.cards import aes, desfire
 from firmware.cmac import cmac
 from firmware.crypto import card_key, hmac_sha256
 from firmware.journal import Journal
 from host_sim.chips.nor_flash import SECTOR, NorFlash, Partition
+from host_sim.importer import ROOT, SHIMS, Importer
 from tools.office import bundle, cardkeys, pool
 
 TEXT = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
@@ -48,7 +50,29 @@ def test_every_kind_of_example_is_checked_here():
     kinds = {example["example"] for example in EXAMPLES}
     stores = {"keys", "card_key", "credential", "bundle", "delta", "merged", "sector_header", "record"}
     cards = {"card_secret", "card_key_entry", "aes_card", "signed_record", "pool"}
-    assert kinds == stores | cards
+    assert kinds == stores | cards | {"rtc_memory", "slot"}
+
+
+def test_rtc_memory():
+    for example in examples("rtc_memory"):
+        text = example["text"].encode()
+        assert rtcmem.pack(example["boots"], example["is_trusted"], text) == raw(example["bytes"])
+        record = example["reason"], example["cls"], raw(example["key"])
+        assert crash.fields(example["text"].removeprefix("!")) == record
+        assert crash.of_record(*record) == crash.facts(example["text"].removeprefix("!"))
+
+
+def test_slot(tmp_path):
+    importer = Importer([ROOT / "firmware", SHIMS / "host"], types.ModuleType("_link"), tmp_path)
+    machine = importer.modules["machine"] = types.ModuleType("machine")
+    vars(machine).update(RTC=None, WDT=None, reset=None, reset_cause=None)
+    importer.modules["gc"] = types.ModuleType("gc")
+    starter: Any = importer.load("starter")
+    for example in examples("slot"):
+        starter.write(*example["values"])
+        assert (tmp_path / "slot").read_text() == example["text"]
+        assert starter.read() == example["values"]
+        assert sorted(file.name for file in tmp_path.iterdir()) == ["slot"]
 
 
 def test_card_key():

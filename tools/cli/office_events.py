@@ -114,7 +114,7 @@ def _each(values: Iterable[Value], line: Callable[[Value], str]) -> None:
 def _line(office: Office, value: Value) -> str:
     at = office.clock(value["time"]) + f":{value['time'] % 60:02}" + ("" if value["trusted"] else "?")
     party = f"party {value['party']}" if value["party"] else ""
-    words = (value["direction"], value["reason"], value["card"], party)
+    words = (value["direction"], value["reason"], value["card"], party, value["fault"])
     head = f"{at:<20} {value['gate']:<12} {value['seq']:>8} {value['type']:<15} "
     return (head + " ".join(word for word in words if word)).rstrip()
 

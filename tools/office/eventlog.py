@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, LargeBinary, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from firmware import records
+from firmware import crash, records
 from firmware.policy import ALARMS, DIRECTIONS, MODES, REASONS
 from tools.office.db.models import COUNTS, Card, Event, State
 
@@ -31,9 +31,16 @@ COLUMNS = (
 KINDS = records.TYPES[1:]
 WORDS = tuple(name for name in dict.fromkeys([*REASONS, *ALARMS, *MODES]) if name)
 # Which words the reason of a kind is from.
-_TABLES = {"alarm": ALARMS, "alarm_end": ALARMS, "mode": MODES, "grant": REASONS, "deny": REASONS}
+_TABLES = {
+    "alarm": ALARMS,
+    "alarm_end": ALARMS,
+    "mode": MODES,
+    "grant": REASONS,
+    "deny": REASONS,
+    "crash": crash.TASKS,
+}
 # Some kinds keep numbers in the field of the card key.
-_WITHOUT_CARD = ("torn", "reclaim", "clock", "mode", "command", "list_applied")
+_WITHOUT_CARD = ("torn", "reclaim", "clock", "mode", "command", "list_applied", "crash")
 _DIRECTION_AT, _REASON_AT = 11, 12  # bytes of a record, docs/formats.md
 
 Value = dict[str, Any]
@@ -141,7 +148,13 @@ def _value(gate: str, journal_id: bytes, raw: bytes, number: int, uids: dict[byt
         "class": event.cls,
         "card": (uids.get(key) or key.hex()) if of_card else "",
         "party": event.party,
+        "fault": _fault(event) if event.type == "crash" else "",
     }
+
+
+def _fault(event: records.Event) -> str:
+    _, cause, uptime_s, free = crash.of_record(event.reason, event.cls, event.key)
+    return f"cause {cause}, uptime {uptime_s} s, free {free} bytes"
 
 
 def reason_word(kind: str, code: int) -> str:
