@@ -193,6 +193,43 @@ def memory(as_json: bool, taps: int, credentials: int, heap: str, hour: bool) ->
             click.echo("%-45s %10s %s" % (figure.name, format(figure.value, ","), figure.unit))
 
 
+@group.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--cards", default=100_000, show_default=True, type=click.IntRange(min=1))
+@click.option("--years", default=3.0, show_default=True, type=click.FloatRange(min=0.02, max=20))
+@click.option(
+    "--visits", default=300, show_default=True, type=click.IntRange(min=30), help="On each workday."
+)
+@click.option("--gates", default=5, show_default=True, type=click.IntRange(2, 20))
+@click.option("--database", "url", metavar="URL", help="An empty PostgreSQL [default: SQLite in a file].")
+def office(as_json: bool, cards: int, years: float, visits: int, gates: int, url: str | None) -> None:
+    """Time the report of a day and the reading of events in the books of a large office after years of use.
+
+    Making the books takes minutes. Exit code 0: within the limits; 1: over one of them.
+    """
+    from dataclasses import asdict
+
+    from host_sim.bench import office as bench
+    from tools.office.db.engine import BooksError
+    from tools.office.folder import FolderError
+
+    try:
+        found = bench.measure(cards, years, visits, gates, url, say=lambda line: click.echo(line, err=True))
+    except (BooksError, FolderError) as error:
+        click.echo("Error: %s" % error, err=True)
+        sys.exit(2)
+    if as_json:
+        click.echo(json.dumps([asdict(figure) for figure in found], indent=2))
+    else:
+        for figure in found:
+            limit = "" if figure.limit is None else " (limit %g, target %g)" % (figure.limit, figure.target)
+            click.echo("%-40s %12s %s%s" % (figure.name, format(figure.value, ","), figure.unit, limit))
+    lines = bench.over(found)
+    for line in lines:
+        click.echo(line, err=True)
+    sys.exit(1 if lines else 0)
+
+
 def _soak(polls: int, as_json: bool) -> None:
     from dataclasses import asdict
 

@@ -81,7 +81,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str, object]]:
     yield from (("overstays", one.card, one.cls, one.over_s) for one in figures.overstays)
     yield from (("not_returned", one.card, one.cls, one.returned or "") for one in figures.not_returned)
     for gate in report.gates:
-        for name in ("records", "starts", "missing", "torn", "unsure"):
+        for name in ("records", "starts", "missing", "torn", "crashes", "unsure"):
             yield "gates", gate.gate, name, getattr(gate, name)
         for name, spans in (("down_s", gate.down), ("apart_s", gate.apart)):
             if spans is not None:

@@ -26,6 +26,7 @@ class Health:
     apart: tuple[Span, ...] | None
     missing: int
     torn: int
+    crashes: int
     alarms: dict[str, int]
     office_alarms: dict[str, int]
     steps: tuple[Span, ...]
@@ -48,6 +49,7 @@ def _of(day: Day, gate: str) -> Health:
         apart(day, gate),
         day.missing.get(gate, 0),
         kinds["torn"],
+        kinds["crash"],
         dict(sorted(Counter(event.reason for event in events if event.type == "alarm").items())),
         dict(sorted(Counter(alarm.kind for alarm in day.alarms if alarm.gate == gate).items())),
         tuple((event.time, int(event.reason)) for event in events if event.type == "clock"),

@@ -24,7 +24,14 @@ _CHUNK = 500
 _RUN = 200  # records of an untrusted clock are followed over midnight so many at a time
 _LEFT_OUT = ("remote", "counter", "list_applied")
 _KINDS = tuple(kind for kind in records.TYPES[1:] if kind not in _LEFT_OUT)
-_NUMBERS = ("torn", "reclaim", "clock", "mode", "command")  # kinds with numbers in the field of the card key
+_NUMBERS = (
+    "torn",
+    "reclaim",
+    "clock",
+    "mode",
+    "command",
+    "crash",
+)  # kinds with numbers in the field of the card key
 _TABLES = {"alarm": ALARMS, "alarm_end": ALARMS, "mode": MODES, "grant": REASONS, "deny": REASONS}
 _Raw = tuple[str, bytes, records.Event]
 _T = TypeVar("_T")

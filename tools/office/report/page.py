@@ -143,7 +143,7 @@ def _kept(report: Report, say: Speaker) -> Iterator[str]:
 
 def _gates(report: Report, say: Speaker) -> Iterator[str]:
     yield f"<h2>{escape(say('health'))}</h2>"
-    names = ("gate", "records", "starts", "down", "apart", "missing", "torn", "clock", "alarms")
+    names = ("gate", "records", "starts", "down", "apart", "missing", "torn", "crashes", "clock", "alarms")
     rows = []
     for gate in report.gates:
         alarms = (*gate.alarms.items(), *gate.office_alarms.items())
@@ -156,6 +156,7 @@ def _gates(report: Report, say: Speaker) -> Iterator[str]:
                 say("unwatched") if gate.apart is None else minutes(gate.apart),
                 gate.missing,
                 gate.torn,
+                gate.crashes,
                 ", ".join(f"{step:+d}" for _, step in gate.steps),
                 ", ".join(f"{say.alarm(kind)} {count}" for kind, count in alarms),
             )

@@ -119,7 +119,7 @@ def _kept(report: Report, say: Speaker) -> Iterator[str]:
 
 
 def _gates(report: Report, say: Speaker) -> Iterator[str]:
-    names = ("gate", "records", "starts", "down", "apart", "missing", "torn")
+    names = ("gate", "records", "starts", "down", "apart", "missing", "torn", "crashes")
     rows = [
         (
             gate.gate,
@@ -129,6 +129,7 @@ def _gates(report: Report, say: Speaker) -> Iterator[str]:
             say("unwatched") if gate.apart is None else minutes(gate.apart),
             gate.missing,
             gate.torn,
+            gate.crashes,
         )
         for gate in report.gates
     ]

@@ -57,6 +57,7 @@ LABELS: dict[str, Words] = {
     "unwatched": ("tidak diamati", "not watched"),
     "missing": ("catatan hilang", "records missing"),
     "torn": ("catatan terputus", "records torn"),
+    "crashes": ("program gagal", "faults of the program"),
     "clock": ("jam dibetulkan (detik)", "clock put right by (seconds)"),
     "alarms": ("alarm", "alarms"),
     "signals": ("Tanda calo", "Signals of brokers"),
