@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -38,7 +37,7 @@ class NVS:
     def __init__(self, name): pass
     def get_blob(self, name, buf):
         try:
-            with open("nvs." + name, "rb") as file:
+            with open("HOME/nvs." + name, "rb") as file:
                 return file.readinto(buf)
         except OSError:
             raise OSError(-0x1102)
@@ -55,7 +54,7 @@ class Board:
         fakes = folder.parent / "fakes"
         fakes.mkdir(exist_ok=True)
         for name, text in _FAKES.items():
-            (fakes / name).write_text(text)
+            (fakes / name).write_text(text.replace("HOME", str(folder)))
         self._path = f"{folder}:{fakes}:.frozen"
         folder.mkdir()
         for name in ("starter", "rtcmem", "pack"):
@@ -100,13 +99,6 @@ class Board:
         """Return all files by path."""
         found = (path for path in self.home.rglob("*") if path.is_file())
         return {path.relative_to(self.home).as_posix(): path.read_bytes() for path in found}
-
-    def copy(self, folder: Path) -> "Board":
-        """Return another board with the same files."""
-        made = Board.__new__(Board)
-        made.home, made._path = folder, self._path.replace(str(self.home), str(folder))
-        shutil.copytree(self.home, folder)
-        return made
 
 
 def modules(names: dict[str, str], folder: Path) -> dict[str, bytes]:
