@@ -6,6 +6,7 @@ own; the link as it is runs on a real MicroPython.
 
 import json
 import os
+import re
 import signal
 import ssl
 import stat
@@ -36,10 +37,10 @@ DEFAULTS = config.parse({"site": SITE, "gate": "A", "board": "X", "min_tier": "u
 class Served:
     """A running `pinter office serve` in the working directory."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, json_too: bool = True) -> None:
         self._log = open("serve.log", "ab+")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [*PINTER, "office", "serve", *options],
+            [*PINTER, "office", "serve", *(["--log-json"] if json_too else []), *options],
             stderr=self._log,
             stdout=self._log,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -72,8 +73,8 @@ class Served:
 
 
 @contextmanager
-def serving(*options: str) -> Iterator[Served]:
-    found = Served(*options)
+def serving(*options: str, json_too: bool = True) -> Iterator[Served]:
+    found = Served(*options, json_too=json_too)
     try:
         yield found
     finally:
@@ -289,3 +290,16 @@ def test_a_port_that_is_taken_is_a_line(port):
         run("init", "second", "--site", SITE, "--min-tier", "uid")
         text = run("serve", "--office", "second", "--listen", f"127.0.0.1:{port}", code=2)
         assert f"broker on 127.0.0.1:{port}: " in text and len(text.splitlines()) == 1
+
+
+def test_the_log_is_for_people_unless_a_program_asks(port):
+    run("init", "--site", SITE, "--min-tier", "uid")
+    with serving("--broker", f"mqtt://127.0.0.1:{port}", json_too=False) as served:
+        wait_for("a line", lambda: "broker_away" in served.text(), served.text)
+        assert served.stop() == 0
+    first, *_, last = served.text().splitlines()
+    when = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+    assert re.fullmatch(
+        rf'{when} broker_away host="127.0.0.1" port={port} why=".*refused" again_in_s=1', first
+    ), first
+    assert re.fullmatch(f"{when} stopped signal=SIGTERM", last), last

@@ -1,6 +1,6 @@
 """`pinter office serve`, `broker-files`: the office at work for its gates, over its own broker or another's.
 
-Owns options, signals and the lines on stderr (JSON objects); `tools.office.serve` does the work.
+Owns options, signals and the lines on stderr; `tools.office.serve` does the work.
 """
 
 import fcntl
@@ -8,6 +8,7 @@ import json
 import re
 import signal
 import time
+from datetime import datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tools.office.api.listen import Listen
 from tools.office.books import Books
 from tools.office.service import Service
 
+_OF_ANOTHER = {"ca", "password_file", "files", "home_assistant"}  # options beside --broker
 _NAME = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
 
 
@@ -74,6 +76,8 @@ def _names(context: click.Context, parameter: click.Parameter, value: tuple[str,
 @click.option(
     "--name", "names", multiple=True, callback=_names, help="What gates call our broker; may be repeated."
 )
+@click.option("--home-assistant", is_flag=True, help="Let Home Assistant find the gates (MQTT discovery).")
+@click.option("--log-json", is_flag=True, help="Log a JSON object a line, for programs.")
 @office_api.beside_serve
 @with_office
 def serve_command(
@@ -84,15 +88,18 @@ def serve_command(
     files: Path | None,
     listen: tuple[str, int],
     names: tuple[str, ...],
+    home_assistant: bool,
+    log_json: bool,
     listen_api: Listen | None,
 ) -> None:
     """Hold sessions with all gates: lists and commands go out, events come in. Ends on SIGTERM or Ctrl-C.
 
-    What happens is a JSON object a line on stderr.
+    What happens is a line on stderr.
     """
+    log = _log_json if log_json else _log_text
     context = click.get_current_context()
     given = {name for name in context.params if _is_given(context, name)}
-    unfit = given & ({"listen", "names"} if url is not None else {"ca", "password_file", "files"})
+    unfit = given & ({"listen", "names"} if url is not None else _OF_ANOTHER)
     if unfit:
         option = next(p.opts[0] for p in context.command.params if p.name in unfit)
         raise click.UsageError(f"{option} says nothing {'with' if url is not None else 'without'} --broker")
@@ -106,13 +113,13 @@ def serve_command(
             own = broker.OwnBroker(office.folder.path / "tls", site, *listen, names)
             address = serve.own_address(own)
         kept = None if files is None else mosquitto.Files(files, site)
-        server = serve.Server(service, site, address, own, _log, kept)
+        server = serve.Server(service, site, address, own, log, kept, home_assistant)
         over: list[int] = []
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, frame: over.append(number))
-        with office_api.beside(office, listen_api, service, _log):
+        with office_api.beside(office, listen_api, service, log):
             server.run(lambda: bool(over))
-        _log("stopped", signal=signal.Signals(over[0]).name)
+        log("stopped", signal=signal.Signals(over[0]).name)
     except (serve.UrlError, broker.BrokerError, mosquitto.FilesError) as error:
         raise Refusal(str(error)) from error
     finally:
@@ -197,8 +204,16 @@ def _password(path: Path | None) -> str | None:
         raise Refusal(f"{path} is not UTF-8") from error
 
 
-def _log(event: str, **fields: Any) -> None:
+def _log_json(event: str, **fields: Any) -> None:
     click.echo(json.dumps({"time": round(time.time(), 3), "event": event, **fields}), err=True)
+
+
+def _log_text(event: str, **fields: Any) -> None:
+    words = [
+        f"{name}={value if isinstance(value, str) and value.isalnum() else json.dumps(value)}"
+        for name, value in fields.items()
+    ]
+    click.echo(" ".join([f"{datetime.now():%Y-%m-%d %H:%M:%S}", event, *words]), err=True)
 
 
 COMMANDS = (serve_command, broker_files)

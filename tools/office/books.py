@@ -76,6 +76,10 @@ class Books(MemoryOffice):
         """Return the names of the gates."""
         return list(self._gates)
 
+    def confirmed(self, gate: str) -> int:
+        """Return the number of the list that `gate` last said it has; 0 before the first."""
+        return self._gates[gate].confirmed
+
     def refresh(self, now_s: float) -> bool:
         """Take in what others have written since; return whether there was anything."""
         self._time = int(now_s)

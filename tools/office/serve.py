@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tools.office import homeassistant
 from tools.office.broker import OFFICE, BrokerError, OwnBroker
 from tools.office.mosquitto import Files, FilesError
 from tools.office.service import CHANNELS, Service
@@ -84,8 +85,8 @@ def _is_here(host: str) -> bool:
 class Server:
     """Serves the gates of `service` over the broker at `address`, or over the office's own, `own`.
 
-    `files` of a mosquitto are kept up to date. `log(event, **fields)` is told what happens. Raises UrlError
-    for a CA file that is none.
+    `files` of a mosquitto are kept up to date; Home Assistant is told of the gates if it is to be.
+    `log(event, **fields)` is told what happens. Raises UrlError for a CA file that is none.
     """
 
     def __init__(
@@ -96,12 +97,14 @@ class Server:
         own: OwnBroker | None,
         log: Log,
         files: Files | None = None,
+        home_assistant: bool = False,
     ) -> None:
         self._service = service
         self._site = site
         self._address = address
         self._own = own
         self._files = files
+        self._shown: set[str] | None = set() if home_assistant else None  # gates that Home Assistant knows
         self._log = log
         self._received: list[tuple[str, bytes]] = []
         self._connected = False
@@ -173,7 +176,17 @@ class Server:
         for topic, frame in self._service.outgoing():
             if self._connected:
                 self._client.publish(topic, frame, qos=1)
+        self._show()
         self._tell(now)
+
+    def _show(self) -> None:
+        """Tell Home Assistant of gates that it does not know."""
+        if self._shown is None or not self._connected:
+            return
+        for gate in sorted(self._service.keys().keys() - self._shown):
+            for topic, payload in homeassistant.messages(self._site, gate):
+                self._client.publish(topic, payload, qos=1, retain=True)
+            self._shown.add(gate)
 
     # The connection
 
@@ -187,6 +200,8 @@ class Server:
 
     def _lost(self, why: str, now: float) -> None:
         self._is_open = self._connected = False
+        if self._shown is not None:
+            self._shown = set()  # a broker that was started again may have forgotten what it kept
         self._next_try = now + self._delay_s
         at = self._address
         self._log("broker_away", host=at.host, port=at.port, why=why, again_in_s=self._delay_s)
@@ -243,6 +258,11 @@ class Server:
         for gate in sorted(self._online - online):
             self._log("gate_offline", gate=gate)
         self._online = online
+        watched, self._service.watched = self._service.watched, []
+        for gate, kind, text in watched:
+            self._log(
+                "alarm" if text else "alarm_over", gate=gate, kind=kind, **({"text": text} if text else {})
+            )
         faults, self._service.faults = self._service.faults, []
         for text in dict.fromkeys(faults):
             if now - self._faults.get(text, -_AGAIN_S) >= _AGAIN_S:

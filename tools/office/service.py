@@ -18,11 +18,13 @@ from tools.office.desk import Desk
 from tools.office.folder import Folder
 from tools.office.keys import KeyFileError
 from tools.office.session import GateSession, Have
+from tools.office.watch import Seen, Watch
 
 CHANNELS = ("up", "events", "status")
 _STATUS_BYTES = 4096
 _BURST = 8  # frames for a gate at a time
 _CLOSING_S = 30  # how often it is asked whether closing time has come
+_WATCH_S = 1
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Live:
 class Service:
     """The office in `folder` for its gates; `now` gives Unix seconds as a float.
 
-    `faults` has what went wrong with the books, the last one last; `rejected` counts frames of no gate.
+    `faults` has what went wrong with the books, the last one last; `rejected` counts frames of no gate;
+    `watched` what began or ended to be wrong with a gate: (gate, kind, text), text "" when it is over.
     Raises BooksError, KeyFileError when it is made; later they are faults.
     """
 
@@ -54,8 +57,10 @@ class Service:
         self._desk = Desk(folder, engine, now, "service")
         self._sessions: dict[str, tuple[bytes, GateSession]] = {}
         self._statuses: dict[str, tuple[dict[str, Any], float]] = {}
-        self._closing_at = 0.0
+        self._watches: dict[str, Watch] = {}
+        self._closing_at = self._watch_at = 0.0
         self.faults: list[str] = []
+        self.watched: list[tuple[str, str, str]] = []
         self.rejected = 0
         self._heard: set[str] = set()
         self._follow()
@@ -115,6 +120,9 @@ class Service:
         self._note_contacts()
         if not self._try(self._follow):
             return
+        if not 0 <= self._watch_at - now_s <= _WATCH_S:
+            self._watch_at = now_s + _WATCH_S
+            self._watch(now_s)
         for gate, (_, session) in list(self._sessions.items()):
             for _ in range(_BURST):
                 frames: list[bytes | None] = []
@@ -134,6 +142,26 @@ class Service:
         if changes and self._try(lambda: contacts.note(self._engine, self._now(), *changes)):
             self._heard = heard
 
+    def _watch(self, now_s: float) -> None:
+        """Raise an alarm for what has become wrong with a gate."""
+        for gate, (_, session) in self._sessions.items():
+            watch = self._watches.setdefault(gate, Watch(now_s))
+            have = session.report
+            seen = Seen(
+                session.heard_s,
+                self._books.confirmed(gate) > 0,
+                session.online(now_s),
+                None if have is None else (have.list_seq, have.load_seq, have.load_at),
+                self._books.list_seq(),
+                session.skew_s,
+            )
+            fresh, over = watch.look(seen, now_s)
+            for kind, text in fresh.items():
+                self._try(lambda gate=gate, kind=kind, text=text: self._books.alarm(gate, kind, text))
+                self.watched.append((gate, kind, text))
+            self.watched += [(gate, kind, "") for kind in over]
+            del self.watched[:-100]
+
     def _follow(self) -> None:
         """Take in what the desk did; a gate that is new, or has a new key, gets a session of its own."""
         self._books.refresh(self._now())
@@ -141,6 +169,7 @@ class Service:
             key = self._books.gate_key(gate)
             if gate not in self._sessions or self._sessions[gate][0] != key:
                 self._sessions[gate] = key, GateSession(self._books, gate)
+                self._watches.pop(gate, None)
 
     def _try(self, do: Callable[[], object]) -> bool:
         """Do something with the books; return whether they let it happen."""
