@@ -40,6 +40,10 @@ def start(app) -> None:
             from .sntp import Client
 
             add("sntp", Client(gate).run)
+    if gate.site.display:
+        from .display import fit
+
+        add("display", fit(gate, gate.hardware.board).run)
     add("inputs", app._watch_inputs)
     add("reader in", app._read, 0)
     add("reader out", app._read, 1)

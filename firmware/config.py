@@ -17,6 +17,7 @@ _YEAR_MIN = const(527040)
 _REQUIRED = object()
 _CODES = const(16)
 
+DISPLAYS = ("ssd1306", "hd44780")
 PLACES = ("waiting_room", "desk", "passport_lockers", "exit_desk")
 
 
@@ -41,6 +42,7 @@ class Site:
         pulse_ms: int
         passage_sensor: bool
         rtc: bool
+        display: str | None  # of DISPLAYS
         poll_ms: int
         positions_max: int
         network: "Network | None"  # None: the gate stands alone
@@ -296,6 +298,7 @@ KEYS = (
     ("pulse_ms", 400, _whole, 100, 5000),
     ("passage_sensor", True, _flag),
     ("rtc", False, _flag),
+    ("display", None, _choice, DISPLAYS),
     ("poll_ms", 30, _whole, 10, 1000),
     ("positions_max", 512, _whole, 16, 3000),
     ("network", None, _network),

@@ -11,7 +11,7 @@ from typing import Any
 
 from firmware import records
 from host_sim.cards.field import Field
-from host_sim.chips import ds3231
+from host_sim.chips import ds3231, hd44780, ssd1306
 from host_sim.chips.mfrc522 import MFRC522
 from host_sim.chips.nor_flash import SLOW, NorFlash
 from host_sim.chips.nor_flash import TYPICAL as TYPICAL_FLASH
@@ -104,8 +104,11 @@ class Hardware:
         self.stack = Stack(timeline)
         self.radio = Radio(timeline, self.stack.unplug)
         self.clock_chip = ds3231.DS3231(timeline)
+        self.displays: dict[int, hd44780.HD44780 | ssd1306.SSD1306] = {}  # by address on the I2C bus
         self.rtc_memory = b""
-        self.rtc_offset_us = 0  # added to the time that its crystal counts: microseconds of the clock since 2000
+        self.rtc_offset_us = (
+            0  # added to the time that its crystal counts: microseconds of the clock since 2000
+        )
         self.on_reset: Callable[[int], None] = lambda cause: None
         self._watchdog: Event | None = None
         self._watchdog_ms = 0
@@ -409,11 +412,12 @@ class Hardware:
 
     def _i2c(self, payload: bytes) -> bytes:
         address, count = payload[:2]
-        if address != ds3231.ADDRESS:
+        chip = self.clock_chip if address == ds3231.ADDRESS else self.displays.get(address)
+        if chip is None:
             return b"\x00"
         try:
-            answer = self.clock_chip.transfer(payload[2:], count)
-        except ds3231.IllogicalTime as error:
+            answer = chip.transfer(payload[2:], count)
+        except (ds3231.IllogicalTime, hd44780.HD44780Error, ssd1306.SSD1306Error) as error:
             raise HardwareError(str(error)) from None
         return b"\x00" if answer is None else b"\x01" + answer
 

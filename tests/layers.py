@@ -76,7 +76,13 @@ _HARD = (
     "_thread",
 )
 
-_IN_ROOT = ("board", "starter", "rtcmem", "safe", "pack")  # of the board's file system, outside of the package
+_IN_ROOT = (
+    "board",
+    "starter",
+    "rtcmem",
+    "safe",
+    "pack",
+)  # of the board's file system, outside of the package
 
 _SERVICES = ("errors", "crypto", "release", *PURE)
 _STORES = (*_SERVICES, "allowlist", "journal", "clock")
@@ -96,7 +102,7 @@ FIRMWARE = {
     ("pack",): ((), ("micropython", "io", "vfs")),
     ("update",): (("errors", "release", "packs", "flash", "ed25519"), (*_SOFT, "starter")),
     ("report",): (("lane",), ("json",)),
-    ("drivers.*",): (("errors", "release", "drivers.*"), (*_BASIC, "array", "time", "asyncio")),
+    ("drivers.*",): (("errors", "release", "drivers.*"), (*_BASIC, "array", "time", "asyncio", "framebuf")),
     ("cards.*",): (
         ("errors", "crypto", "cmac", "records", "cards.*"),
         (*_BASIC, "array", "time", "asyncio", "cryptolib", "binascii", "os", "sys"),
@@ -112,15 +118,26 @@ FIRMWARE = {
     ("link", "dial"): ((*_SERVICES, "sync", "orders", "report", "dial", "interface"), (*_HARD, "_thread")),
     ("interface",): (("errors", "drivers.wifi", "drivers.ethernet"), _HARD),
     ("hardware", "flash"): ((*_SERVICES, "flash", "drivers.*", "cards.*"), _HARD),
+    ("display",): ((*_SERVICES, "drivers.ssd1306", "drivers.hd44780"), _HARD),
     ("doctor",): (("errors", "wiring", "hardware", "drivers.*"), (*_HARD, "platform")),
     ("doctor_stores",): ((*_STORES, "flash"), _HARD),
     ("doctor_network",): (("errors", "interface"), _HARD),
     ("wiring",): ((*_SERVICES, "hardware", "drivers.*", "cards.*"), _HARD),
     ("sntp",): (("errors", "release", "clock_set"), (*_HARD, "_thread")),
     ("battery_rtc",): (("errors", "rtcmem", "drivers.ds3231"), _HARD),
-    ("proofs",): ((*_SERVICES, "cards.proof", "keywrap"), _BASIC),
+    ("proofs",): ((*_SERVICES, "cards.aes", "cards.isodep", "cards.signed", "keywrap"), _BASIC),
     ("boot",): (
-        (*_STORES, "aftermath", "battery_rtc", "flash", "clock_set", "journal_open", "link", "sntp"),
+        (
+            *_STORES,
+            "aftermath",
+            "battery_rtc",
+            "flash",
+            "clock_set",
+            "journal_open",
+            "link",
+            "sntp",
+            "display",
+        ),
         _SOFT,
     ),
     ("aftermath",): (_SERVICES, (*_SOFT, "starter")),
@@ -132,6 +149,7 @@ FIRMWARE = {
     ),
     ("starter",): (("app",), (*_HARD, *_IN_ROOT)),
     ("safe",): ((), _HARD),
+    ("manifest",): ((), ()),  # for a build of MicroPython, which names what it uses
     ("main",): ((), (*_HARD, *_IN_ROOT)),
 }
 

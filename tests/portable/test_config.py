@@ -210,6 +210,14 @@ def test_flags_are_true_or_false():
             assert wrong(**{field: value}) == field + ": must be true or false"
 
 
+def test_a_display_is_none_or_one_that_there_is_a_driver_for():
+    assert parse().display is None
+    for name in ("ssd1306", "hd44780"):
+        assert parse(display=name).display == name
+    for name in ("sh1106", None, ""):
+        assert wrong(display=name) == "display: must be one of ssd1306, hd44780"
+
+
 def test_choices_name_what_may_be_chosen():
     assert wrong(min_tier="rsa") == "min_tier: must be one of uid, signed, aes"
     assert wrong(min_tier=2) == "min_tier: must be one of uid, signed, aes"
@@ -416,8 +424,8 @@ def test_a_gate_has_one_way_into_the_network():
 NETWORK_ORDER = ("broker", "port", "tls", "keepalive_s", "sntp", "wifi", "ethernet")
 SITE_ORDER = (
     "site gate board gates utc_offset_min min_tier occupancy_max opening_hours presence_reset repeat_s "
-    "companion_after_s companions_max passage_s tailgate_s pulse_ms passage_sensor rtc poll_ms positions_max "
-    "network classes waiting_room desk passport_lockers exit_desk"
+    "companion_after_s companions_max passage_s tailgate_s pulse_ms passage_sensor rtc display poll_ms "
+    "positions_max network classes waiting_room desk passport_lockers exit_desk"
 ).split()
 CLASS_ORDER = (
     "code early_min late_min reentry_min is_principal needs_principal counted antipassback exempt slow "

@@ -126,6 +126,7 @@ SITE_MEANINGS = {
     "pulse_ms": "length of a relay pulse",
     "passage_sensor": "false: the pulse counts as the passage",
     "rtc": "a battery-backed clock is fitted",
+    "display": "the display on the I2C bus: `ssd1306` (128 x 64 points) or `hd44780` (2 x 16 characters)",
     "poll_ms": "how often a reader looks for cards",
     "positions_max": "cards whose position is kept",
     "network": "how the office is reached, an object; null = the gate stands alone",

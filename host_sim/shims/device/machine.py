@@ -82,6 +82,10 @@ class I2C:
     def readfrom_mem_into(self, addr, memaddr, buf):
         buf[:] = self._transfer(addr, bytes((memaddr,)), len(buf))
 
+    def writeto(self, addr, buf):
+        self._transfer(addr, bytes(buf), 0)
+        return len(buf) + 1  # acknowledged bytes, the address too
+
     def writeto_mem(self, addr, memaddr, buf):
         self._transfer(addr, bytes((memaddr,)) + buf, 0)
 
