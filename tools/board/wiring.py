@@ -207,7 +207,7 @@ def _reader_panel(rows: list[tuple[str, str]]) -> Callable[[_Sheet, float, float
 def _i2c_panel(sheet: _Sheet, x: float, y: float) -> None:
     rows = [("VCC", "3V3"), ("GND", "GND"), ("SDA", "I2C_SDA"), ("SCL", "I2C_SCL")]
     sheet.module(x, y, "Clock DS3231 (has pull-ups)", rows)
-    sheet.module(x, y + 180, "Display (not driven yet)", rows)
+    sheet.module(x, y + 180, "Display, optional", rows)
 
 
 def _pulled(sheet: _Sheet, x: float, y: float, name: str, to_supply: str, end: float) -> None:
@@ -254,7 +254,7 @@ def _relay_panel(sheet: _Sheet, x: float, y: float) -> None:
         canvas.label(module + 12, y + offset + 4.5, terminal)
     canvas.label(turnstile + 14, y + 224, "a pulse opens one direction", size=11)
     canvas.label(turnstile + 14, y + 240, "for one person", size=11)
-    text = "The resistors keep both relays off while the chip starts and its pins float."
+    text = "Resistors at the relay module: off while the chip starts, and a broken wire shows."
     canvas.label(x + 20, y + 294, text, size=11)
 
 
