@@ -1,4 +1,8 @@
-# Made by `python -m tools.board`: the firmware in an image of its own.
+"""Freezes the firmware into an image of MicroPython. Made by `python -m tools.board`.
+
+Owns nothing: boards get the same modules as files.
+"""
+
 # ruff: noqa: F821
 # pyright: reportUndefinedVariable=false
 include("$(PORT_DIR)/boards/manifest.py")

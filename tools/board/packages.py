@@ -10,7 +10,7 @@ import tomllib
 from tools import mpy
 from tools.board import files
 
-# Of micropython-lib: a whole frame at once, for a site's own programs and tests of wiring; the gate writes its
+# Of micropython-lib: a whole frame at once, for a site's own programs; the gate writes its
 # display in slices, by a driver of its own. `neopixel` and `mip` are in every stock image.
 LIBRARIES = ("ssd1306",)
 _COMMAND = "python -m tools.board"
@@ -31,7 +31,8 @@ def render_manifest() -> str:
     """Return the text of manifest.py, for `make FROZEN_MANIFEST=...` in MicroPython's ports/esp32."""
     inside = [_source(place) for place, _ in files.modules() if "/" in place]
     outside = ["main.py", *(f"{place}.py" for place, _ in files.modules() if "/" not in place)]
-    lines = [f"# Made by `{_COMMAND}`: the firmware in an image of its own.", "# ruff: noqa: F821"]
+    lines = [f'"""Freezes the firmware into an image of MicroPython. Made by `{_COMMAND}`.', ""]
+    lines += ["Owns nothing: boards get the same modules as files.", '"""', "", "# ruff: noqa: F821"]
     lines += ["# pyright: reportUndefinedVariable=false", 'include("$(PORT_DIR)/boards/manifest.py")']
     lines += ["require(%s)" % json.dumps(name) for name in LIBRARIES]
     lines += ["for _name in (", *(f'    "{name}",' for name in outside), "):", "    module(_name, opt=2)"]
