@@ -12,8 +12,6 @@ import starter
 
 from . import crash, release
 
-_READERS = ("reader in", "reader out")
-
 release("crash")
 sys.modules.pop("starter")  # these go with this module
 sys.modules.pop("rtcmem")
@@ -47,12 +45,7 @@ def standing(slot) -> bytes:
 
 def fault(app, task: str, error) -> None:
     """Tell of a task that ended by `error`: a bug."""
-    gate = app._gate
-    direction = _READERS.index(task) + 1 if task in _READERS else 0
-    if ("task_restart", direction) in gate.alarms:
-        return  # it was told, and does it again and again
-    gate.alarm("task_restart", direction)
-    starter.note(task, error, gate.clock.uptime_ms() // 1000)
+    starter.note(task, error, app._gate.clock.uptime_ms() // 1000)
     _tell(app, starter.kept())
 
 
