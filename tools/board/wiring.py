@@ -210,12 +210,14 @@ def _i2c_panel(sheet: _Sheet, x: float, y: float) -> None:
     sheet.module(x, y + 180, "Display, optional", rows)
 
 
-def _pulled(sheet: _Sheet, x: float, y: float, name: str, to_supply: str, end: float) -> None:
-    """Draw a tag with a wire to `end`, and the resistor that holds it, 60 pixels above or below."""
+def _pulled(
+    sheet: _Sheet, x: float, y: float, name: str, to_supply: str, end: float, at: float | None = None
+) -> None:
+    """Draw a tag with a wire to `end`, and at `at` the resistor that holds it, 60 pixels above or below."""
     canvas, color = sheet.canvas, sheet.color(name)
     start = sheet.tag(x, y, name)
     canvas.wire((start, y), (end, y), color=color)
-    at = start + 40
+    at = start + 40 if at is None else at
     canvas.dot(at, y, color)
     if to_supply == "GND":
         canvas.resistor(at, y, y + 62, kilo(sheet.board.levels.pull_down))
@@ -235,7 +237,7 @@ def _relay_panel(sheet: _Sheet, x: float, y: float) -> None:
     canvas.label(turnstile + 135, y + 22, "Turnstile electronics", anchor="middle", bold=True)
     for number, (name, way) in enumerate((("RELAY_IN", "entry"), ("RELAY_OUT", "exit"))):
         at = y + 60 + 100 * number
-        _pulled(sheet, x + 20, at, name, "GND", module)
+        _pulled(sheet, x + 20, at, name, "GND", module, module - 160)
         canvas.dot(module, at, sheet.color(name))
         canvas.label(module + 12, at + 4.5, "IN%d" % (number + 1))
         for offset, own, other in (
