@@ -60,6 +60,7 @@ class Gate:
         self.console = ""  # what earlier boots printed
         self.due_us = NEVER  # time of the next operation; NEVER while off, booting or computing
         self.computing = False  # the interpreter runs and its next message is awaited
+        self.wedged: set[int] = set()  # operations that never end, until a reset
         self.hung = False  # it has computed for so long in real time that nobody waits for it any more
         self._start_unix = start_unix
         self._has_clock_chip = isinstance(config, Mapping) and bool(config.get("rtc"))
@@ -147,6 +148,8 @@ class Gate:
             self.console += link.console()
         self._operations, self._next, self._polling = [], 0, 0
         self.computing, self.due_us = False, NEVER
+        self.wedged.clear()
+        self.hung = False
 
     def close(self) -> None:
         """End the interpreter and remove the gate's files."""
@@ -194,6 +197,10 @@ class Gate:
             op, at_us, payload = operations[self._next]
             if at_us > horizon_us:
                 self.due_us = at_us
+                return
+            if op in self.wedged:
+                self.due_us = NEVER  # the hardware never answers: only a reset helps
+                self.computing, self.hung = False, True
                 return
             try:
                 if timeline.next_us() <= at_us:
@@ -258,7 +265,7 @@ class Gate:
         return self.hardware.boot_facts(_TICKS_PERIOD - _TICKS_BEFORE_WRAP_MS, self._cause)
 
     def _probe(self, number: int) -> dict[str, Any] | None:
-        if self._link is None or self.computing:
+        if self._link is None or self.computing or self.hung:
             return None
         self._answer(number, b"")
         message = self._link.receive(None)
