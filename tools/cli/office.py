@@ -12,7 +12,16 @@ import click
 from firmware import records
 from firmware.crypto import card_key
 from firmware.errors import BundleError
-from tools.cli import office_api, office_books, office_desk, office_events, office_report, office_serve
+from tools.cli import (
+    office_api,
+    office_books,
+    office_desk,
+    office_events,
+    office_record,
+    office_report,
+    office_serve,
+    office_update,
+)
 from tools.cli.office_common import Refusal, name_of, office_option, opened
 from tools.office import books, bundle, cardkeys, keys, pool, visits
 
@@ -204,6 +213,15 @@ def _write(out: Path, data: bytes) -> None:
         raise Refusal(f"{out}: {error.strerror}") from error
 
 
-for _module in (office_api, office_books, office_desk, office_events, office_report, office_serve):
+for _module in (
+    office_api,
+    office_books,
+    office_desk,
+    office_events,
+    office_record,
+    office_report,
+    office_serve,
+    office_update,
+):
     for _command in _module.COMMANDS:
         group.add_command(_command)
