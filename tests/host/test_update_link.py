@@ -14,7 +14,7 @@ from host_sim.scenario import stage
 from tests.host import gate_bench, update_bench
 from tests.host.gate_bench import START, UID, Bench
 from tools.board import release
-from tools.office import session
+from tools.office import session, updates
 
 SECOND = 1_000_000
 RUNTIMES = ("cpython", pytest.param("micropython", marks=pytest.mark.requires_micropython))
@@ -239,3 +239,22 @@ def test_a_release_that_dies_after_a_minute_goes_back(bundle: bytes, tmp_path: p
         bench.wait_for(lambda: bench.slot() == "a rejected 0 12", 300)
         bench.wait_for(lambda: bench.said == (12, session.WENT_BACK))
         assert "update_rejected" in bench.alarms()
+
+
+@on_micropython
+def test_a_rollout_begins_with_one_gate_and_stops_when_that_goes_back(
+    bundle: bytes, tmp_path: pathlib.Path
+) -> None:
+    """The office of a real folder decides whose turn it is; two simulated gates do what they do."""
+    data = broken(bundle, "app", "import nothing_of_that_name", tmp_path)
+    updates.order(tmp_path, data, ["A", "B"], "tester", START)
+    rollout = updates.Updates(tmp_path)
+    with linked("micropython") as bench:
+        books = bench.office.books
+        books.release = rollout.release
+        books.release_noted = lambda gate, *said: rollout.noted(gate, said[0], said[1], int(said[2]))
+        bench.office.acted()
+        bench.wait_for(lambda: bench.slot() == "a rejected 0 12", 120)
+        bench.wait_for(lambda: bool(rollout.state.failed))
+        assert rollout.stands == "stopped by itself: gate A: went back"
+        assert rollout.release("B") is None

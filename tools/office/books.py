@@ -23,6 +23,7 @@ from tools.office.db.models import CHANGED, COUNTS, PUBLISHED, STAGED, SUSPECT, 
 from tools.office.folder import Folder
 from tools.office.memory import FRESH_S, LIFE_S, MemoryOffice
 from tools.office.session import Movement
+from tools.office.updates import Updates
 
 _IN_MEMORY = 512  # records of a journal: what comes again is seldom older
 _PLACES = (UNKNOWN, INSIDE, OUTSIDE)  # index = direction of a movement
@@ -68,6 +69,7 @@ class Books(MemoryOffice):
         self._time = int(now_s)  # of alarms
         self._kept: list[models.Alarm] | None = None  # alarms for the transaction under way
         self._key_ids: dict[str, str] = {}
+        self._updates = Updates(folder.path, self.alarm)
         reset = last_reset(folder.presence_reset, folder.utc_offset_min, int(now_s))
         self._since = 0 if reset is None else reset
         self.refresh(now_s)
@@ -83,6 +85,7 @@ class Books(MemoryOffice):
     def refresh(self, now_s: float) -> bool:
         """Take in what others have written since; return whether there was anything."""
         self._time = int(now_s)
+        self._updates.look(self._time)
         with reading(self._engine) as db:
             state = db.execute(select(models.State)).scalar_one()
             at = (state.audit_seq, state.list_seq, state.last_move, state.expires, state.list_floor)
@@ -299,6 +302,14 @@ class Books(MemoryOffice):
         super().command_done(gate, nonce)
         with writing(self._engine) as (db, _):
             db.execute(update(models.Command).where(models.Command.nonce == nonce.hex()).values(done=True))
+
+    def release(self, gate: str) -> tuple[int, bytes] | None:
+        """Return the release that the gate should get now (session.Office)."""
+        return self._updates.release(gate)
+
+    def release_noted(self, gate: str, version: int, at: int, now_s: float) -> None:
+        """Note what the gate says of a release (session.Office)."""
+        self._updates.noted(gate, version, at, int(now_s))
 
     def alarm(self, gate: str, kind: str, text: str) -> None:
         """Keep the alarm."""

@@ -460,9 +460,9 @@ class GateSession:
     def _new_piece(self, now_s: float) -> _Order | None:
         """Return the next piece of a release for a gate that waits for one, a few ahead of what it has."""
         version, data = self._office.release(self._gate) or (0, b"")
-        if not version or self._has_release in (
-            (version, end) for end in (REFUSED, CONFIRMED, TRIAL, WENT_BACK)
-        ):
+        if not version or self._has_release[1] == TRIAL:
+            return None
+        if self._has_release in ((version, end) for end in (REFUSED, CONFIRMED, WENT_BACK)):
             return None
         have = self._has_release[1] if self._has_release[0] == version else 0
         # The first piece may come twice: only then has the gate made room for the others.
