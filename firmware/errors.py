@@ -21,12 +21,8 @@ class CardTimeout(CardError):
     """No answer within the time that the standard or the card's own FWT allows."""
 
 
-class CardCRCError(CardError):
-    """The checksum of an answer is wrong."""
-
-
-class CardParityError(CardError):
-    """A parity bit of an answer is wrong."""
+class CardGarbled(CardError):
+    """An answer is damaged: its checksum or a parity bit is wrong."""
 
 
 class CardProtocolError(CardError):

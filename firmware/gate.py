@@ -15,7 +15,7 @@ from .clock import Clock
 from .errors import BusError, CardError, PinterError, ProofFailed, StoreError
 from .policy import ALARMS, DIRECTIONS, IN, OUT, REASONS
 from .presence import INSIDE, last_reset
-from .records import CONTRARY, SIGNED, UNAUTHENTICATED, unpack_credential
+from .records import unpack_credential
 from .repeats import Storm
 
 _TYPE_CHECKING = const(False)
@@ -31,6 +31,9 @@ if _TYPE_CHECKING:
     from .update import Update
 
 _STALE_S = const(7200)  # a list that expires sooner raises `list_stale`
+_UNAUTHENTICATED = const(4)  # marks, as in records.py
+_CONTRARY = const(2)
+_SIGNED = const(1)
 _RANDOM_UID = const(0x08)  # first byte of a 4-byte random number, ISO/IEC 14443-3 6.5.4
 
 
@@ -179,8 +182,8 @@ class Gate:
             cls,
             key,
             party,
-            (decision.allow and (not tap.tier) * UNAUTHENTICATED + decision.flagged * CONTRARY)
-            + (tap.tier == 1) * SIGNED,
+            (decision.allow and (not tap.tier) * _UNAUTHENTICATED + decision.flagged * _CONTRARY)
+            + (tap.tier == 1) * _SIGNED,
         ):
             decision = policy.error(tap.direction)
         if decision.allow and decision.reason != "free":

@@ -78,7 +78,7 @@ class Journal:
         """
         while self._spare() < _SPARE_FORCED:
             self._extend()
-        return self._write(type, key, time, ms, direction, reason, cls, party, untrusted, marks)
+        return self._put(type, key, time, ms, direction, reason, cls, party, untrusted, marks)
 
     def acknowledge(self, seq: int) -> None:
         """Note that the office has all records up to `seq`: they may be overwritten."""
@@ -144,7 +144,7 @@ class Journal:
                 # erase nothing else tells what was lost, or that nothing was.
                 self.lost += max(0, end - max(self.acknowledged, self.oldest - 1))
                 if self.seq < self._room:
-                    self._write("reclaim", struct.pack(">II", end, self.lost), self.newest_time)
+                    self._put("reclaim", struct.pack(">II", end, self.lost), self.newest_time)
                 self._saved = end
             if self._is_valid(end + 1):
                 base = self._mac_at(self._link(end + 1))
@@ -164,13 +164,9 @@ class Journal:
         self._room += _PLACES
         self._saved = max(self._saved, self.acknowledged)
 
-    def _write(self, *fields):
-        if self._torn:
-            torn = struct.pack(">II", self.seq - self._torn + 1, self._torn)
-            self._put("torn", torn, self.newest_time)
-        return self._put(*fields)
-
     def _put(self, kind, key, time, ms=0, direction=0, reason=0, cls=0, party=0, untrusted=False, marks=0):
+        if self._torn and kind != "torn":
+            self._put("torn", struct.pack(">II", self.seq - self._torn + 1, self._torn), self.newest_time)
         seq = self.seq + 1
         if seq > self._room:
             raise StoreError("journal: no place")

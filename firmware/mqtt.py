@@ -18,7 +18,6 @@ _SUBACK = const(9)
 _PINGRESP = const(13)
 
 PINGREQ = b"\xc0\x00"
-DISCONNECT = b"\xe0\x00"
 
 _LAST_ID = const(65535)
 _HEADER_LONGEST = const(5)  # type and flags, and up to four bytes of length: MQTT 2.2.3
@@ -46,16 +45,13 @@ def string(text) -> bytes:
     return struct.pack(">H", len(data)) + data
 
 
-def publish(topic, payload, packet_id: int = 0, retain: bool = False, dup: bool = False) -> bytes:
-    """Return PUBLISH (MQTT 3.3): QoS 1 with a `packet_id` from 1 to 65535, QoS 0 with 0.
-
-    `dup`: this one was sent before (QoS 1 only).
-    """
+def publish(topic, payload, packet_id: int = 0, retain: bool = False) -> bytes:
+    """Return PUBLISH (MQTT 3.3): QoS 1 with a `packet_id` from 1 to 65535, QoS 0 with 0; never DUP."""
     first = 0x30 | bool(retain)
     payload = bytes(payload)  # MicroPython joins no memoryviews
     if not packet_id:
         return packet(first, string(topic), payload)
-    return packet(first | 2 | bool(dup) << 3, string(topic), struct.pack(">H", packet_id), payload)
+    return packet(first | 2, string(topic), struct.pack(">H", packet_id), payload)
 
 
 def puback(packet_id: int) -> bytes:

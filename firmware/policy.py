@@ -11,7 +11,6 @@ from .presence import INSIDE, OUTSIDE, UNKNOWN
 
 IN = "in"
 OUT = "out"
-NONE = ""
 DIRECTIONS = ("", IN, OUT)  # index = code in journal records
 
 MODES = ("normal", "lockdown", "out_of_service", "free")  # index = code in journal records; append only
@@ -279,7 +278,7 @@ ROWS = {
 # Index = code in journal records; append only. 0 is "no reason".
 # fmt: off
 REASONS = (
-    NONE, "free", "gate_closed", "several_cards", "random_uid", "card_not_authentic", "unknown_card",
+    "", "free", "gate_closed", "several_cards", "random_uid", "card_not_authentic", "unknown_card",
     "revoked", "weak_card", "list_expired", "clock_untrusted", "too_early", "too_late", "passback",
     "principal_absent", "companion_limit", "room_full", "lane_fault", "ok", "reentry", "exit_revoked",
     "exit_unrecorded", "exit_late", "exit", "lane_busy", "error",
@@ -289,7 +288,7 @@ REASONS = (
 # Index = code in the `reason` byte of `alarm` and `alarm_end` records; append only. 0 is "no alarm".
 # fmt: off
 ALARMS = (
-    NONE, "forced", "tailgate", "sensor_stuck", "fire", "tamper", "clone", "unknown_exit",
+    "", "forced", "tailgate", "sensor_stuck", "fire", "tamper", "clone", "unknown_exit",
     "companion_inside", "still_inside", "double_entry", "card_storm", "reader_dead", "clock",
     "list_stale", "journal_90", "journal_lost", "fault", "update_rejected", "bundle_rejected",
     "task_restart", "safe_mode",

@@ -41,12 +41,12 @@ def report(gate, link) -> dict:
 
 
 def for_broker(status: dict, rejected: int) -> bytes:
-    """Return the report `status` for everybody on the broker: without the cards that are inside.
+    """Return the report `status`, which it spends, for everybody on the broker: without the cards inside.
 
     `rejected`: frames of the office that changed nothing. `online` is true: the last will, which the broker
     publishes for a gate that is gone, says false.
     """
-    found = {name: status[name] for name in status if name != "inside"}
-    found["online"] = True
-    found["rejected_frames"] = rejected
-    return json.dumps(found).encode()
+    status.pop("inside", None)
+    status["online"] = True
+    status["rejected_frames"] = rejected
+    return json.dumps(status).encode()

@@ -216,12 +216,10 @@ class Session:
             return
         self._have_ms = now_ms  # says how far it came
         try:
-            if kind == _DELTA:
-                self._delta(body)
-            elif kind == _CHUNK:
-                self._chunk(body)
-            else:
+            if kind == _ORDER:
                 self._take_order(body, now_ms)
+            else:
+                self._take_list(kind, body)
         except ValueError:  # an office of another version
             self.rejected += 1
 
@@ -263,16 +261,10 @@ class Session:
             self._set_ms = now_ms
             self._gate.office_time(unix_ms)
 
-    def _delta(self, body):
-        from .arrival import delta
+    def _take_list(self, kind, body):
+        from .arrival import chunk, delta
 
-        release("arrival")
-        delta(self, body)
-
-    def _chunk(self, body):
-        from .arrival import chunk
-
-        chunk(self, body)
+        (delta if kind == _DELTA else chunk)(self, body)
         if self._load is None:
             release("arrival")
 

@@ -172,7 +172,7 @@ class Scanner:
                 self._length = done + 4
                 return sak
             if not tagged:
-                raise CardProtocolError("SAK=0x%02x without a cascade tag" % sak)
+                raise CardProtocolError("SAK 0x%02x: no cascade tag" % sak)
             self._uid[done : done + 3] = tx[3:6]
             done += 3
         raise CardProtocolError("four cascade levels")

@@ -1,8 +1,8 @@
 """ISO/IEC 14443-4: a conversation with one selected card, block by block, within a deadline.
 
-Owns RATS and ATS, the choice of bit rates, block numbers, chaining, waiting times, error recovery and
-DESELECT. It reaches the card only through `frames` (drivers/mfrc522_frames.py); it never knows what an APDU
-means. Imported when a tier needs it. "P4" = ISO/IEC 14443-4; the rules are numbered as in P4 7.5.4.
+Owns RATS and ATS, block numbers, chaining, waiting times, error recovery and DESELECT; isodep_rates.py raises
+the bit rate. It reaches the card only through `frames` (drivers/mfrc522_frames.py); it never knows what an
+APDU means. Imported when a tier needs it. "P4" = ISO/IEC 14443-4; the rules are numbered as in P4 7.5.4.
 """
 
 from time import sleep_us, ticks_add, ticks_diff, ticks_ms
@@ -29,8 +29,6 @@ if _TYPE_CHECKING:
 
 _RATS = const(0xE0)
 _FSDI_CID = const(0x50)  # we take frames of 64 bytes, the chip's FIFO; CID 0, which no block names
-_PPSS = const(0xD0)
-_PPS0 = const(0x11)  # PPS1 follows
 _I = const(0x02)  # P4 7.1.2.1; bit 0 of I- and R-blocks is the block number
 _MORE = const(0x10)  # I-block: the next one goes on with it
 _ACK = const(0xA2)
@@ -69,11 +67,6 @@ class IsoDep:
     def __init__(self, frames: "Frames", budget_ms: int = 250):
         self._frames = frames
         self._budget_ms = budget_ms
-        self._until = 0
-        self._block = 0
-        self._size = 0
-        self._wait_us = _ACTIVATION_US
-        self._length = 0
         self.ats = b""
         self.rates = (0, 0)
 
@@ -83,11 +76,10 @@ class IsoDep:
         Raises CardTimeout, CardProtocolError, other CardErrors and BusError.
         """
         frames = self._frames
-        tx = frames.tx
         self._until = ticks_add(ticks_ms(), self._budget_ms)
         self._block = 0
-        tx[0] = _RATS
-        tx[1] = _FSDI_CID
+        frames.tx[0] = _RATS
+        frames.tx[1] = _FSDI_CID
         count = self._ask(2)
         self.ats = ats = bytes(frames.rx[:count])
         if ats[0] != count:
@@ -96,21 +88,10 @@ class IsoDep:
             rates = self._read_ats(ats)
         except IndexError:
             raise CardProtocolError("ATS ends early: " + str(ats))
-        send = receive = 0
-        both = rates & rates >> 4 if rates & 0x80 else 0xFF
-        for rate in range(1, rate_max + 1):
-            if rates & both & 1 << rate - 1:
-                send = rate
-            if rates >> 4 & both & 1 << rate - 1:
-                receive = rate
-        if send or receive:
-            tx[0] = _PPSS
-            tx[1] = _PPS0
-            tx[2] = receive << 2 | send
-            if self._ask(3) != 1 or frames.rx[0] != _PPSS:
-                raise CardProtocolError("wrong answer to PPS")
-            frames.set_rates(send, receive)
-        self.rates = (send, receive)
+        if rate_max:
+            from .isodep_rates import raise_rates  # a gate stays at 106 kbit/s
+
+            self.rates = raise_rates(self, rates, rate_max)
         return ats
 
     def _read_ats(self, ats):

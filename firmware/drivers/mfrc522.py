@@ -13,7 +13,7 @@ from time import sleep_us, ticks_diff, ticks_us
 from micropython import const
 
 from .. import release
-from ..errors import BusError, CardCollision, CardCRCError, CardParityError, CardProtocolError, CardTimeout
+from ..errors import BusError, CardCollision, CardGarbled, CardProtocolError, CardTimeout
 
 _TYPE_CHECKING = const(False)
 if _TYPE_CHECKING:
@@ -93,8 +93,11 @@ class MFRC522:
         answer = memoryview(bytearray(_DATA + _EXPECT_MAX))
         # Slicing allocates, so every length that is ever needed is cut here.
         self._sends = [out[: 1 + n] for n in range(_SEND_MAX + 1)]
-        self._asks = [_STATUS + b"\x92" * n + b"\0" for n in range(_EXPECT_MAX + 1)]
-        self._answers = [answer[: _DATA + n] for n in range(_EXPECT_MAX + 1)]
+        self._asks = []
+        self._answers = []
+        for n in range(_EXPECT_MAX + 1):
+            self._asks.append(_STATUS + b"\x92" * n + b"\0")
+            self._answers.append(answer[: _DATA + n])
         out[0] = _FIFO_DATA << 1
         self.tx = out[1:]
         self.rx = answer[_DATA:]
@@ -194,7 +197,7 @@ class MFRC522:
         RxAlign << 4 | TxLastBits; 7 = short frame. `crc` 0x80: the chip appends CRC_A, checks and removes it;
         `then`: `crc` of the frame that will probably follow. Allocates nothing unless something is wrong.
 
-        Raises CardCRCError, CardParityError, CardProtocolError, CardCollision (at a place that the chip
+        Raises CardGarbled, CardProtocolError, CardCollision (at a place that the chip
         cannot tell), CardTimeout (a reply later than the standard allows; the next wait is longer), BusError.
         """
         was_dirty = self._dirty
@@ -297,10 +300,8 @@ class MFRC522:
             self.collision = position & 0x1F or 32
             return
         kind = BusError  # TempErr
-        if error & 0x04:
-            kind = CardCRCError
-        elif error & 0x02:
-            kind = CardParityError
+        if error & 0x06:  # CRCErr, ParityErr
+            kind = CardGarbled
         elif error & 0x91:
             # Or more than the FIFO holds (BufferOvfl), or while we wrote our next frame (WrErr).
             kind = CardProtocolError

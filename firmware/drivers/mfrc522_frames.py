@@ -79,7 +79,7 @@ class Frames:
         `crc` 0: the answer has none; that of four bits (ACK, NAK) is in the low half of one byte.
 
         The wait counts from the end of the frame; the chip's timer ends it, at the latest after 1.6 s. Raises
-        CardCRCError, CardParityError, CardProtocolError, CardCollision, CardTimeout (the chip's timer does
+        CardGarbled, CardProtocolError, CardCollision, CardTimeout (the chip's timer does
         not run) and BusError.
         """
         chip = self._chip

@@ -35,7 +35,7 @@ def at_reader(card: Card) -> Rig:
 
 def prove(rig: Rig, secret: bytes = KEYS[1]) -> int | str:
     """Return the tier that the card proved, or what the error says of it: copy or torn."""
-    proof, errors = rig.load("cards.proof"), rig.errors
+    proof, errors = rig.load("proofs"), rig.errors
     try:
         return proof.prove(rig.scanner, rig.driver, UID, secret, SITE, 0, BUDGET_MS)[0]
     except errors.ProofFailed:

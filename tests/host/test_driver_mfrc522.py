@@ -492,8 +492,8 @@ def test_a_sak_with_a_wrong_crc_parity_or_cascade_bit_is_a_typed_error():
     wrong_crc = air.frame(b"\x08\x00\x00")
     incomplete = air.frame(air.with_crc_a(b"\x04"))
     for frame, kind in (
-        (bytes(wrong_parity), "CardParityError"),
-        (wrong_crc, "CardCRCError"),
+        (bytes(wrong_parity), "CardGarbled"),
+        (wrong_crc, "CardGarbled"),
         (incomplete, "CardProtocolError"),
     ):
         rig = started()

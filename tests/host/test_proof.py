@@ -38,7 +38,7 @@ def at_reader(card: IsoDepCard, **options: Any) -> Rig:
 
 def prove(rig: Rig) -> tuple[int, int] | str:
     """Return what the proof returns, or the name of its error."""
-    proof = rig.load("cards.proof")
+    proof = rig.load("proofs")
     errors = rig.errors
     try:
         return proof.prove(rig.scanner, rig.driver, UID, KEY, SITE, 7, BUDGET_MS)

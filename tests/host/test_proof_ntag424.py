@@ -63,7 +63,7 @@ def ready(record: bytes = RECORD, keys: dict[int, bytes] = KEYS, **options: Any)
 def prove(rig: Rig, secret: bytes = KEYS[1], site: str = SITE) -> tuple[int, int] | str:
     """Return what the proof returns, or the name of its error."""
     try:
-        return rig.load("cards.proof").prove(rig.scanner, rig.driver, UID, secret, site, 7, 200)
+        return rig.load("proofs").prove(rig.scanner, rig.driver, UID, secret, site, 7, 200)
     except (rig.errors.ProofFailed, rig.errors.CardError) as error:
         return type(error).__name__
 

@@ -322,7 +322,7 @@ def _never_alone(decide):
 _CLOSED = {"policy": without("in", ("gate_closed", False, ""))}
 _DEAF = {"orders": silent("Orders.remote")}
 _FORGETS_NOBODY = {"orders": silent("Orders.forget")}
-_NO_CHANGES = {"sync": silent("Session._delta")}
+_NO_CHANGES = {"arrival": silent("delta")}
 
 
 def _torn_is_false(module):

@@ -55,7 +55,7 @@ def copy_of(card: Any) -> Any:
 
 def prove(rig: Rig, card: Card, last: int = 0, secret: bytes = SECRET) -> int | str:
     """Return the counter of the proof, or the name of its error; the reader must be as before."""
-    errors, proof = rig.errors, rig.load("cards.proof")
+    errors, proof = rig.errors, rig.load("proofs")
     started = rig.timeline.now
     try:
         tier, counter = proof.prove(rig.scanner, rig.driver, card.uid, secret, "SIM", last, 200)

@@ -9,7 +9,7 @@ if not hasattr(time, "ticks_ms"):  # CPython
     time.sleep_us = lambda us: None
 
 from firmware.cards.isodep import IsoDep
-from firmware.errors import BusError, CardCRCError, CardProtocolError, CardTimeout
+from firmware.errors import BusError, CardGarbled, CardProtocolError, CardTimeout
 
 ATS = b"\x05\x78\x00\x40\x02"  # FSC 256, 106 kbit/s only, FWI 4
 SLOW = b"\x05\x72\x00\x40\x02"  # FSC 32
@@ -82,7 +82,7 @@ def test_a_long_command_is_chained_and_a_long_answer_acknowledged():
 
 
 def test_silence_and_errors_are_answered_by_nak_with_the_own_number():
-    frames, link = connected(None, CardCRCError("x"), b"\x02a")
+    frames, link = connected(None, CardGarbled("x"), b"\x02a")
     assert link.transceive(b"1") == b"a"
     assert frames.sent == [b"\x021", b"\xb2", b"\xb2"]
 
@@ -120,7 +120,7 @@ def test_a_lost_grant_of_time_is_repaired():
 def test_repairs_come_to_an_end():
     for answer, kind in (
         (None, CardTimeout),
-        (CardCRCError("x"), CardCRCError),
+        (CardGarbled("x"), CardGarbled),
         (b"\x03a", CardProtocolError),  # the other block number
         (b"\xa2", CardProtocolError),  # nothing to acknowledge
         (b"\x0a\x00a", CardProtocolError),  # a CID that nobody asked for
@@ -159,7 +159,7 @@ def test_bit_rates_are_agreed_before_they_are_used():
 def test_deselect_is_tried_twice_and_then_the_field_is_dropped():
     frames, link = connected(b"\xc2")
     assert link.close() and frames.sent == [b"\xc2"] and frames.closed == 1 and not frames.dropped
-    frames, link = connected(None, CardCRCError("x"))
+    frames, link = connected(None, CardGarbled("x"))
     assert not link.close() and frames.sent == [b"\xc2"] * 2 and frames.closed == 1 and frames.dropped == 1
     frames, link = connected(BusError("x"))
     assert raised(BusError, link.close) and frames.closed == 1

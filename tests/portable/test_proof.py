@@ -13,8 +13,8 @@ if not hasattr(time, "ticks_ms"):  # CPython
 
 from ev2_card import Card
 
-from firmware import cards
-from firmware.cards import aes, proof
+from firmware import cards, proofs
+from firmware.cards import aes
 from firmware.errors import CardError, CardProtocolError, CardTimeout, ProofFailed
 
 KEY = bytes(range(16))
@@ -241,7 +241,7 @@ class Reader:
 
 def proved(reader, secret=KEY):
     try:
-        return proof.prove(reader, reader, UID, secret, SITE, 77, BUDGET_MS)
+        return proofs.prove(reader, reader, UID, secret, SITE, 77, BUDGET_MS)
     except (ProofFailed, CardError) as error:
         return type(error)
 
