@@ -6,9 +6,7 @@ agree by construction. MicroPython's sha256 has no copy() and ends with its firs
 
 from hashlib import sha256
 
-from micropython import const
-
-_BLOCK = const(64)  # bytes, FIPS 180-4 section 1 (SHA-256)
+_BLOCK = 64  # bytes, FIPS 180-4 section 1 (SHA-256)
 
 
 class HMAC:

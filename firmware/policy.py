@@ -11,6 +11,7 @@ from .presence import INSIDE, OUTSIDE, UNKNOWN
 
 IN = "in"
 OUT = "out"
+NONE = ""  # a name, so that the tables below are no constants: those would hold each word a second time
 DIRECTIONS = ("", IN, OUT)  # index = code in journal records
 
 MODES = ("normal", "lockdown", "out_of_service", "free")  # index = code in journal records; append only
@@ -278,7 +279,7 @@ ROWS = {
 # Index = code in journal records; append only. 0 is "no reason".
 # fmt: off
 REASONS = (
-    "", "free", "gate_closed", "several_cards", "random_uid", "card_not_authentic", "unknown_card",
+    NONE, "free", "gate_closed", "several_cards", "random_uid", "card_not_authentic", "unknown_card",
     "revoked", "weak_card", "list_expired", "clock_untrusted", "too_early", "too_late", "passback",
     "principal_absent", "companion_limit", "room_full", "lane_fault", "ok", "reentry", "exit_revoked",
     "exit_unrecorded", "exit_late", "exit", "lane_busy", "error",
@@ -288,7 +289,7 @@ REASONS = (
 # Index = code in the `reason` byte of `alarm` and `alarm_end` records; append only. 0 is "no alarm".
 # fmt: off
 ALARMS = (
-    "", "forced", "tailgate", "sensor_stuck", "fire", "tamper", "clone", "unknown_exit",
+    NONE, "forced", "tailgate", "sensor_stuck", "fire", "tamper", "clone", "unknown_exit",
     "companion_inside", "still_inside", "double_entry", "card_storm", "reader_dead", "clock",
     "list_stale", "journal_90", "journal_lost", "fault", "update_rejected", "bundle_rejected",
     "task_restart", "safe_mode",

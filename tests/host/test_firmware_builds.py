@@ -73,9 +73,7 @@ def test_what_is_resident_where_cards_prove_has_a_sum_and_a_limit_of_its_own(mon
     assert budgets.over(sizes)[1:] == ["all resident modules, network, cards prove: 4200 bytes of 4100"]
     lines = budgets.table(sizes).splitlines()
     assert [line.split()[0] for line in lines[-4:]] == ["500", "3500", "1200", "4200"]
-    assert any(
-        line.endswith("cmac + cards/ev2 + cards/aes (where cards prove)") for line in lines
-    )
+    assert any(line.endswith("cmac + cards/ev2 + cards/aes (where cards prove)") for line in lines)
 
 
 def test_every_module_has_exactly_one_budget():
