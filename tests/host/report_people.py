@@ -6,6 +6,7 @@ gates it is known. Behaviour is drawn from the site's `random`: the same seed gi
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.host.report_site import Process, Site, unknown_uids
 
@@ -15,27 +16,27 @@ OPENS, CLOSES = 8 * HOUR, 15 * HOUR  # local seconds of the day; slots last an h
 
 @dataclass
 class Case:
-    """What a broker did: a signal of `kind` on the day that begins at `day` must name one of these."""
+    """What a broker did: a signal of `kind` on the day that begins at `day` must name one of these.
+
+    `foiled`: a gate refused, so that it may not have come to that.
+    """
 
     kind: str
     day: int
     visits: set[int] = field(default_factory=set)
     cards: set[str] = field(default_factory=set)
     gates: set[str] = field(default_factory=set)
+    foiled: bool = False
 
 
 class Crowd:
-    """Everybody who comes to `site`; `cases`: what the brokers among them did; `came`: how many visits.
-
-    `foiled`: how often a broker did not get in, and gave up.
-    """
+    """Everybody who comes to `site`; `cases`: what the brokers among them did; `came`: how many visits."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self.chance = site.random
         self.names = list(site.gates)
         self.cases: list[Case] = []
-        self.foiled = 0
         self.came = 0
         self._person = 0
         self._free = list(site.pool)
@@ -57,12 +58,12 @@ class Crowd:
     def card(self) -> str:
         return self._free.pop(0)
 
-    def issue(self, cls: str, begin: int, until: int, **fields):
+    def issue(self, cls: str, begin: int, until: int, **fields) -> Any:
         """Hand out a card for a window; return the act's outcome."""
         self.came += 1
         return self.site.act(self.site.desk.issue, self.card(), cls, None, begin, until, **fields)
 
-    def companion(self, of: str, identity: str):
+    def companion(self, of: str, identity: str) -> Any:
         self.came += 1
         fields = {"companion_of": of, "identity": identity, "document": "KTP", "place": "box"}
         return self.site.act(self.site.desk.issue, self.card(), "blue", **fields)
@@ -333,9 +334,8 @@ class Crowd:
 
     def must(self, case: Case, process: Process) -> Process:
         """Go in; a gate that is out of contact may refuse: then there is no case."""
-        if not (yield from process) and case in self.cases:
-            self.cases.remove(case)
-            self.foiled += 1
+        if not (yield from process):
+            case.foiled = True
 
     def helper(self, case: Case, of: str, identity: str) -> str:
         outcome = self.companion(of, identity)

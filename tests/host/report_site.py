@@ -8,7 +8,7 @@ is virtual: a process is a generator that yields the Unix time at which it goes 
 import heapq
 import random
 from collections.abc import Generator, Iterator
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 from sqlalchemy import event as listened
@@ -117,9 +117,14 @@ class ListOf:
 class SiteGate(Gate):
     """One gate. `free_at`: when the next person may step up; `told`: passages not yet told to the others."""
 
+    list: Any
+    journal: Any
+    clock: Any
+    session: Any
+
     def __init__(self, site: "Site", name: str, key: bytes, site_key: bytes) -> None:
         with patch("firmware.gate.Clock"):  # it counts the ticks of a board
-            super().__init__(Hardware())
+            super().__init__(cast(Any, Hardware()))
         self.world = site
         self.name = name
         self.free_at = 0.0
@@ -228,7 +233,7 @@ class Site:
         }
         self._queue: list[tuple[float, int, Process]] = []
         self._count = 0
-        self._missed: dict[str, list[tuple]] = {name: [] for name in names}
+        self._missed: dict[str, list[tuple[Any, ...]]] = {name: [] for name in names}
         self._cuts = dict.fromkeys(names, 0)
         self._flush_at = 0.0
         self._closing = 0.0
@@ -290,7 +295,7 @@ class Site:
                 pass
         if self.now >= self._closing:
             self.desk.reclaim()
-            self._closing = last_reset(16 * 60 + 30, 420, int(self.now)) + 86400
+            self._closing = (last_reset(16 * 60 + 30, 420, int(self.now)) or 0) + 86400
             self.books.refresh(self.now)
             for key, credential in self.books.credentials.items():
                 self._tell("", ("list", key, bundles.pack_credential(credential)))
@@ -315,7 +320,7 @@ class Site:
             )
         gate.told = []
 
-    def _tell(self, by: str, order: tuple) -> None:
+    def _tell(self, by: str, order: tuple[Any, ...]) -> None:
         for name, gate in self.gates.items():
             if name == by:
                 continue
@@ -340,7 +345,7 @@ class Site:
 
     # The desk
 
-    def act(self, do, *arguments, **fields):
+    def act(self, do, *arguments, **fields) -> Any:
         """Do an act at the desk, and let the gates know the card's record and position."""
         self.bench.now = int(self.now)
         outcome = do(*arguments, **fields)
@@ -391,7 +396,7 @@ class Site:
         self.bench.close()
 
 
-def _carry_out(gate: SiteGate, order: tuple) -> None:
+def _carry_out(gate: SiteGate, order: tuple[Any, ...]) -> None:
     kind, key, *rest = order
     if kind == "list":
         gate.list.cards[key] = rest[0]

@@ -80,7 +80,10 @@ def judge(judged: Judged, day: Day, cases: list[Case]) -> None:
     judged.events += len(day.events)
     for case in cases:
         is_found = any(signal.kind == case.kind and names(case, signal) for signal in told)
-        (judged.found if is_found else judged.missed).append(case)
+        if case.foiled and not is_found:
+            judged.foiled += 1
+        else:
+            (judged.found if is_found else judged.missed).append(case)
     for signal in told:
         is_right = any(_names_broker(case, signal) for case in cases)
         (judged.right if is_right else judged.wrong).append(signal)
@@ -95,7 +98,7 @@ def play(
     for number in range(days):
         crowd.day(MONDAY + number * 24 * HOUR, visitors, lambda crowd, day: crowd.plants(day, rounds))
     site.run()
-    judged = Judged(crowd.came, foiled=crowd.foiled)
+    judged = Judged(crowd.came)
     with reading(site.bench.engine) as db:
         for number, date in enumerate(DAYS[:days]):
             day = load.read(db, site.bench.folder, date, int(site.now))

@@ -92,7 +92,7 @@ def test_outside_slot(tries, apart_s, count):
 
 
 def test_kept_card():
-    def day(tries=2, apart_min=2, **visit):
+    def day(tries=2, apart_min=2.0, **visit):
         made = Maker()
         made.visit("a", **visit)
         for number in range(tries):
