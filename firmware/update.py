@@ -46,7 +46,7 @@ def install(board: str, force: bool = False) -> "Generator[None, None, packs.Hea
         raise
     starter = _starter()
     other = starter.prepare()  # from here on there is nothing to go back to, until the switch
-    yield from _clear(other)
+    yield from _discard(other + PACK, other)
     os.rename(FILE, other + PACK)
     yield
     starter.switch(header.version)
@@ -54,12 +54,14 @@ def install(board: str, force: bool = False) -> "Generator[None, None, packs.Hea
 
 
 def make_room(total: int):
-    """Yield now and then while there is no room for `total` bytes, and what does not run is removed.
+    """Yield now and then while room is made for `total` bytes: what does not run is removed if it must be.
 
-    Raises BundleError if there is not enough then.
+    What a cut left of an update goes first. Raises BundleError if there is not enough room then.
     """
+    yield from _discard(FILE, FILE + ".new")
     if _lacks(total):
-        yield from _clear(_starter().prepare())
+        other = _starter().prepare()
+        yield from _discard(other + PACK, other)
         if _lacks(total):
             raise BundleError("total: no room for %d bytes" % total)
 
@@ -139,9 +141,9 @@ def _hash(file, hashed, n):
         yield
 
 
-def _clear(slot):
-    """Yield after each removal of what the directory and the pack of `slot` hold."""
-    for path in (slot + PACK, slot):
+def _discard(*paths):
+    """Yield after each removal: of what is there of `paths`, and of all that directories hold."""
+    for path in paths:
         try:
             os.stat(path)
         except OSError:
@@ -201,6 +203,11 @@ class Update:
             release("update")
         return False
 
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file:
+            self._file.close()
+
     @property
     def is_ready(self) -> bool:
         """Return whether there is room: `feed` may begin."""
@@ -210,7 +217,9 @@ class Update:
 def refuse(gate: "Any", version: int, error: Exception) -> None:
     """Journal and alarm that release `version` will not run, and forget it."""
     sys.print_exception(error)
-    gate.update = None
+    if gate.update:
+        gate.update.close()
+        gate.update = None
     session = gate.session
     if session:
         session.update = struct.pack(">II", version, _REFUSED)
@@ -225,6 +234,8 @@ def take(session: "Any", body) -> None:
     update = gate.update
     try:
         if not at and (update is None or update.version != version):
+            if update:
+                update.close()
             update = gate.update = Update(gate, piece)
             session.update = struct.pack(">II", version, 0)
         if update and update.version == version and update.at == at and update.is_ready:

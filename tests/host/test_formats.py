@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from firmware import bundles, crash, keywrap, records, rtcmem
+from firmware import bundles, crash, ed25519, keywrap, records, rtcmem
 from firmware.allowlist import Allowlist
 from firmware.cards import aes, desfire
 from firmware.cmac import cmac
@@ -18,6 +19,7 @@ from firmware.crypto import card_key, hmac_sha256
 from firmware.journal import Journal
 from host_sim.chips.nor_flash import SECTOR, NorFlash, Partition
 from host_sim.importer import ROOT, SHIMS, Importer
+from tools.board import release
 from tools.office import bundle, cardkeys, pool
 
 TEXT = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
@@ -50,7 +52,27 @@ def test_every_kind_of_example_is_checked_here():
     kinds = {example["example"] for example in EXAMPLES}
     stores = {"keys", "card_key", "credential", "bundle", "delta", "merged", "sector_header", "record"}
     cards = {"card_secret", "card_key_entry", "aes_card", "signed_record", "pool"}
-    assert kinds == stores | cards | {"rtc_memory", "slot"}
+    assert kinds == stores | cards | {"rtc_memory", "slot", "update"}
+
+
+def test_update():
+    for example in examples("update"):
+        modules = {name: raw(text) for name, text in example["modules"].items()}
+        data = release.assemble(
+            Ed25519PrivateKey.from_private_bytes(bytes(range(32))),
+            example["number"],
+            example["text"],
+            modules,
+        )
+        assert data == raw(example["bytes"])
+        found = release.parse(data)
+        assert found.modules == modules
+        assert (found.header.version, found.header.text) == (example["number"], example["text"])
+        slices = ed25519.verify(raw(example["release_key"]), found.signed, found.signature)
+        with pytest.raises(StopIteration) as end:
+            while True:
+                next(slices)
+        assert end.value.value is True
 
 
 def test_rtc_memory():

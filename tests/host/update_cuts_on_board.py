@@ -156,7 +156,7 @@ def main(bundle, old, step, first):
             except Cut:
                 pass
             data = bytes(device.data)
-            device.cut_in = 0
+            device.cut_in, device.deaf = 0, True  # what is collected later writes no more
             unmount()
             device = mounted(data)
             device.strict = False
