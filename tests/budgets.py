@@ -22,9 +22,9 @@ class Budget(NamedTuple):
     modules: tuple[str, ...]
 
 
-RESIDENT_LIMIT = 34_500  # of all resident modules together, card tier `uid`, without a network
-AES_LIMIT = 42_000  # the same where cards prove themselves
-WHOLE_LIMIT = 51_000  # of whatever may be resident: with a network, and cards prove themselves
+RESIDENT_LIMIT = 34_000  # of all resident modules together, card tier `uid`, without a network
+AES_LIMIT = 41_000  # the same where cards prove themselves
+WHOLE_LIMIT = 50_000  # of whatever may be resident: with a network, and cards prove themselves
 
 BUDGETS = (
     Budget(400, True, ("__init__", "drivers/__init__", "cards/__init__")),
@@ -32,22 +32,22 @@ BUDGETS = (
     Budget(700, True, ("errors",)),
     Budget(700, True, ("crypto",)),
     Budget(1200, True, ("records",)),
-    Budget(2700, True, ("allowlist",)),
+    Budget(2100, True, ("allowlist",)),
     Budget(3200, False, ("slots",)),
     Budget(1600, False, ("deltas",)),
     Budget(450, False, ("listflash",)),
     Budget(1600, False, ("bundles",)),
     Budget(1200, False, ("recover",)),
-    Budget(2700, True, ("journal",)),
+    Budget(2550, True, ("journal",)),
     Budget(1450, False, ("journal_open",)),
     Budget(700, False, ("counters",)),
     Budget(4600, False, ("cards/signed", "cards/type2", "cards/classic", "drivers/mfrc522_crypto1")),
     Budget(3400, True, ("policy",)),
     Budget(3050, True, ("lane",)),
-    Budget(2800, True, ("presence",)),
+    Budget(2700, True, ("presence",)),
     Budget(850, False, ("replay",)),
     Budget(700, True, ("clock",)),
-    Budget(1350, False, ("clock_set", "rtcmem")),
+    Budget(1550, False, ("clock_set", "rtcmem")),
     Budget(2000, False, ("starter",)),
     Budget(1900, False, ("safe",)),
     Budget(1700, False, ("aftermath", "crash")),
@@ -59,10 +59,10 @@ BUDGETS = (
     Budget(700, False, ("drivers/ds3231",)),
     Budget(7900, True, ("app", "gate", "repeats")),
     Budget(3450, False, ("boot",)),
-    Budget(4900, True, ("drivers/mfrc522", "cards/iso14443a")),
-    Budget(3800, AES, ("drivers/mfrc522_frames", "cards/isodep")),
-    Budget(1300, AES, ("proofs", "keywrap")),
-    Budget(2800, AES, ("cmac", "cards/ev2", "cards/aes")),
+    Budget(4700, True, ("drivers/mfrc522", "cards/iso14443a")),
+    Budget(3500, AES, ("drivers/mfrc522_frames", "cards/isodep")),
+    Budget(1450, AES, ("proofs", "keywrap")),
+    Budget(2350, AES, ("cmac", "cards/ev2", "cards/aes")),
     Budget(450, False, ("officekeys",)),
     Budget(2500, False, ("ed25519",)),
     Budget(4600, False, ("update", "packs")),
@@ -74,10 +74,10 @@ BUDGETS = (
     Budget(700, True, ("drivers/relay",)),
     Budget(450, True, ("drivers/inputs",)),
     Budget(700, True, ("drivers/feedback",)),
-    Budget(4250, NETWORK, ("sync", "orders")),
+    Budget(3950, NETWORK, ("sync", "orders")),
     Budget(900, False, ("arrival",)),
-    Budget(1100, False, ("commands",)),
-    Budget(800, True, ("report",)),
+    Budget(1150, False, ("commands",)),
+    Budget(750, True, ("report",)),
     Budget(4500, NETWORK, ("mqtt", "link")),
     Budget(2000, False, ("dial", "mqtt_connect")),
     Budget(1600, False, ("sntp",)),

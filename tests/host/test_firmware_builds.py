@@ -42,8 +42,8 @@ def test_a_module_without_a_budget_is_noticed():
 
 def test_a_module_over_its_budget_is_noticed_alone_and_in_company():
     assert budgets.over({"errors": 701}) == ["errors: 701 bytes of 700"]
-    assert budgets.over({"drivers/mfrc522": 3000, "cards/iso14443a": 1900}) == []
-    assert len(budgets.over({"drivers/mfrc522": 3000, "cards/iso14443a": 1901})) == 1
+    assert budgets.over({"drivers/mfrc522": 2800, "cards/iso14443a": 1900}) == []
+    assert len(budgets.over({"drivers/mfrc522": 2800, "cards/iso14443a": 1901})) == 1
     assert "errors  over\n" in budgets.table({"errors": 701})
     assert "  over\n" not in budgets.table({"errors": 700})
 
