@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import pytest
+import serial
 from click.testing import CliRunner, Result
 
 from host_sim.board import Running, running
@@ -55,6 +56,7 @@ def write_record(path: Path, change: Callable[[dict[str, Any]], object] = lambda
 def run(path: Path, board: Running, *more: object) -> Result:
     """Return what `pinter board provision` did; no secret may be in what it says."""
     arguments = ["provision", str(path), "--port", str(board.link), *map(str, more)]
+    board.wait_for(lambda: _is_free(board.link), "the port")
     result = CliRunner().invoke(group, arguments)
     assert "Traceback" not in result.output
     for value in KEYS.values():
@@ -275,6 +277,30 @@ def test_a_gate_that_does_not_come_into_service_is_said(
         assert "gate A of JKT-SELATAN is in fault: site_key" in result.stderr
 
 
+def test_a_gate_that_is_changed_is_in_fault_until_all_of_it_is_there(
+    code: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_record(tmp_path / "gate.json")
+    with running(tmp_path) as board:
+        assert run(path, board).exit_code == 0
+        write_record(path, lambda obj: obj["nvs"].update(gate_key="88" * 32))
+
+        def pulled(*arguments: Any) -> None:
+            raise session.SessionError("the line was pulled")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(provision, "_write_secrets", pulled)
+            said = line_of(run(path, board))
+        assert said == f"{board.link}: the line was pulled: run the same command again"
+        board.wait_for(lambda: _is_free(board.link), "the port")
+        status = board_provision._wait(str(board.link))
+        assert status is not None
+        assert status["fault"] == "config.json: is missing: provision the board"
+        result = run(path, board)
+        assert result.exit_code == 0 and "0 of " in result.stdout, result.output
+        assert_gate(board, code, path)
+
+
 # --- the line is pulled, and the power with it
 # -----------------------------------------------------------------------------------------------------
 
@@ -342,6 +368,15 @@ def test_a_line_that_is_pulled_anywhere_leaves_a_board_that_the_same_command_com
             result = run(path, board)
             assert result.exit_code == 0, result.output
             assert_gate(board, code, path)
+
+
+def _is_free(link: Path) -> bool:
+    """Return True if no process has the port: the board's new interpreter may just be starting in ours."""
+    try:
+        serial.Serial(str(link), exclusive=True).close()
+    except serial.SerialException:
+        return False
+    return True
 
 
 _EMPTY = """
