@@ -186,6 +186,7 @@ def test_events_of_older_books_are_numbered_in_the_order_of_time(books):
             "DROP TABLE contacts",
             *(f"DROP INDEX ix_{name}" for name in ("visits_opened", "alarms_time", "audit_time")),
             "DROP INDEX ix_events_type_time",
+            "DROP INDEX ix_events_gate_time",
             "UPDATE alembic_version SET version_num = '0001'",
         ):
             connection.execute(text(statement))

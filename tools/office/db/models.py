@@ -222,6 +222,7 @@ class Event(Base):
     __table_args__ = (
         Index("ix_events_arrived", "arrived", unique=True),
         Index("ix_events_type_time", "type", "time"),
+        Index("ix_events_gate_time", "gate", "time"),
     )
 
 

@@ -24,3 +24,4 @@ def upgrade() -> None:
     op.create_index(op.f("ix_alarms_time"), "alarms", ["time"])
     op.create_index(op.f("ix_audit_time"), "audit", ["time"])
     op.create_index("ix_events_type_time", "events", ["type", "time"])
+    op.create_index("ix_events_gate_time", "events", ["gate", "time"])
