@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from tests.host.api_bench import ApiBench
@@ -45,15 +45,13 @@ def issue_blue(api, uid=BLUE, of=YELLOW):
     return api.post(f"/v1/cards/{uid}/issue", **{"class": "blue", "companion_of": of, **fields})
 
 
-def fill_journal(office, count=20, torn=11):
-    """Give the books a journal of gate A."""
+def fill_journal(office, journal, raws):
+    """Give the books a journal of gate A, or the beginning of one."""
     (office.folder.keys / "gate-A.key").write_text(KEY.hex())
     with office.engine.connect() as connection:
         connection.execute(update(models.Gate).values(key_id=folder.key_id_of(KEY)))
         connection.commit()
-    journal, raws = written(count, torn=torn)
     office.books().take_events("A", journal.journal_id, 1, raws)
-    return journal
 
 
 # Who is let in
@@ -430,7 +428,7 @@ def test_bookings(api, office):
 
 
 def test_events_are_found_and_paged_by_arrival(api, office):
-    fill_journal(office)
+    fill_journal(office, *written(20, torn=11))
     first = api.get("/v1/events?limit=5")
     assert [event["id"] for event in first["events"]] == [19, 18, 17, 16, 15]
     assert (first["next"], first["last"]) == (15, 19)
@@ -459,7 +457,7 @@ def test_events_that_cannot_be_asked_for(api, query):
 
 
 def test_a_stream_from_what_is_not_there_yet(api, office):
-    fill_journal(office)
+    fill_journal(office, *written(20, torn=11))
     answer = api.client().get("/v1/events/stream", headers={"Last-Event-ID": "20"})
     assert (answer.status_code, answer.json()["detail"]) == (
         409,
@@ -565,7 +563,8 @@ def figures(api):
 
 
 def test_figures_of_the_books(api, office):
-    journal = fill_journal(office)
+    journal, raws = written(20, torn=11)
+    fill_journal(office, journal, raws)
     issue_yellow(api)
     api.post(f"/v1/cards/{YELLOW}/position", position="inside")
     api.post("/v1/gates/A/commands", command="reboot")
@@ -604,10 +603,10 @@ def test_figures_of_gates_at_work(at_work):
 
 
 def test_figures_count_anew_when_older_books_are_put_back(api, office):
-    fill_journal(office)
+    fill_journal(office, *written(20, torn=11))
     assert figures(api)["pinter_events_total", ("A", "torn")] == 1
     with office.engine.connect() as connection:
-        connection.execute(models.Event.__table__.delete())
+        connection.execute(delete(models.Event))
         connection.execute(update(models.State).values(last_event=0))
         connection.commit()
     assert ("pinter_events_total", ("A", "torn")) not in figures(api)

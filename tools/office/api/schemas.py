@@ -273,7 +273,10 @@ class Alarms(Given):
 
 
 class Event(Given):
-    """A journal record. `id` is the order of arrival; `card` its UID, or its key if it is unknown."""
+    """A journal record. `id` is the order of arrival; `card` its UID, or its key if it is unknown.
+
+    `fault`: what a fault of the program left behind.
+    """
 
     id: int
     gate: str
@@ -288,6 +291,7 @@ class Event(Given):
     cls: Annotated[int, Field(alias="class")]
     card: str
     party: int
+    fault: str
 
 
 class Events(Given):
