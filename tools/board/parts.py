@@ -29,7 +29,7 @@ def parts(definition: Definition) -> list[tuple[int, str, str]]:
         (1, "green lamp, and 1 red", "for the visitor, 12 or 24 V"),
         (1, "active buzzer (sounds on DC)", "for the visitor"),
         (1, "DS3231 module with battery, 3.3 V", "time over a power cut; optional"),
-        (1, "display with I2C, for 3.3 V: SSD1306, or HD44780 with PCF8574", "words for the visitor; optional"),
+        (1, "display with I2C, for 3.3 V: SSD1306, or HD44780 with PCF8574", "for the visitor; optional"),
         (1, "supply 5 V, 2 A", "board and relay module"),
     ]
     ethernet = definition.ethernet
