@@ -5,6 +5,7 @@ import io
 import json
 import re
 import time
+from dataclasses import asdict
 from html.parser import HTMLParser
 
 import pytest
@@ -17,6 +18,7 @@ from tests.host.office_bench import BLUE, HOUR, MORNING, OTHER, SECOND_BLUE, STA
 from tests.host.report_days import Maker
 from tests.host.test_office_database import books, office, on_both, postgres, server  # noqa: F401
 from tools.cli.main import pinter
+from tools.mpy import ROOT
 from tools.office import contacts
 from tools.office.db import models
 from tools.office.db.engine import reading
@@ -232,6 +234,15 @@ def test_everything_has_words_in_both_languages():
         say = Speaker(language, Thresholds(passback_min=77))
         assert all(say.rule(kind) for kind in RULES)
         assert "77" in say.rule("passed_back")
+
+
+def test_the_page_of_the_docs_has_every_rule_and_every_threshold_with_its_default():
+    words = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    for kind in RULES:
+        assert f"| `{kind}` |" in words, kind
+    for name, default in asdict(DEFAULTS).items():
+        assert name == "overstay_min" or f"`{name}` {default}" in words, name
+    assert f"more than `overstay_min` ({DEFAULTS.overstay_min}) after" in words
 
 
 def busy():
