@@ -2,7 +2,8 @@
 
 Owns the run and its judgement; what happens when is `soak_plan`'s. The firmware is the real one on real
 MicroPython, but for how often it looks: at cards every 400 ms by day and every 5 s at night, at inputs every
-100 ms and every second, at its connection every 200 ms and every second. Cards are held for 1.2 s. Each gate has an office and a process of its own.
+150 ms and every second, at its connection every 250 ms. Cards are held for 1.2 s. Each gate has an office and
+a process of its own.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ from firmware import records
 from firmware.crypto import card_key
 from firmware.policy import ALARMS, REASONS
 from host_sim.bench import soak_plan
-from host_sim.bench.soak_plan import DAY_S, Day, Fault, Odd, Visit
+from host_sim.bench.soak_plan import CLOSE_S, DAY_S, OPEN_S, Day, Fault, Odd, Visit
 from host_sim.cards import pool
 from host_sim.cards.picc import Card
 from host_sim.engine import World
@@ -29,10 +30,10 @@ from host_sim.links import Ended
 from host_sim.office import NETWORK, SimulatedOffice
 from host_sim.scenario import stage
 from tools import mpy
-from tools.office import cardkeys
+from tools.office import bundle, cardkeys
 from tools.office import visits as bookings
 
-START = 1772384400 - DAY_S  # 2026-03-01T00:00 local, UTC+7
+START = 1772384400  # Monday, 2026-03-02T00:00 local, UTC+7
 SETTINGS = {"min_tier": "uid", "poll_ms": 400, "network": NETWORK, "gates": 1}
 HEAP = "256k"
 CARDS = 400
@@ -40,6 +41,7 @@ DRIFT_PPM = 40
 _EVERY_TENTH = 10  # card proves itself
 _BASE = 3000  # credentials of people who do not come
 _HOLD_US = 1_200_000
+_NOTICE_US = 1_200_000  # by then a reader that looks every 400 ms has seen that the card is gone
 _US = 1_000_000
 _BOOT_S = 25  # from power to a gate that must decide
 _RETRY_S = 12
@@ -60,20 +62,31 @@ _SCHEDULE = (  # file, text of the firmware, what the soak puts in its place
     ),
     (
         "app.py",
-        "            self._hardware.feedback.poll(time.ticks_ms())\n            await asyncio.sleep_ms(_IO_MS)\n",
+        "            await asyncio.sleep_ms(max(0, time.ticks_diff(due, time.ticks_ms())))\n",
+        "            while time.ticks_diff(due, time.ticks_ms()) > 1900:\n"
+        "                await asyncio.sleep_ms(1900)\n"
+        "                beat()\n"
+        "            await asyncio.sleep_ms(max(0, time.ticks_diff(due, time.ticks_ms())))\n",
+    ),
+    (
+        "app.py",
         "            self._hardware.feedback.poll(time.ticks_ms())\n"
-        "            await asyncio.sleep_ms(100 if _is_day(self._gate.clock.now()) else 1000)\n",
+        "            await asyncio.sleep_ms(_IO_MS)\n",
+        "            self._hardware.feedback.poll(time.ticks_ms())\n"
+        "            await asyncio.sleep_ms(150 if _is_day(self._gate.clock.now()) else 1000)\n",
     ),
     (
         "link.py",
         "        return asyncio.sleep_ms(_TICK_MS)\n",
-        "        is_day = 7 <= (self._gate.clock.now() + 25200) // 3600 % 24 < 17\n"
-        "        return asyncio.sleep_ms(200 if is_day else 1000)\n",
+        "        return asyncio.sleep_ms(250)\n",
     ),
     (
         "app.py",
         "class App:\n",
-        "def _is_day(unix):\n    return 7 <= (unix + 25200) // 3600 % 24 < 17\n\n\nclass App:\n",
+        "def _is_day(unix):\n"
+        "    day, second = divmod(unix - %d, 86400)\n"
+        "    return day %% 7 < 5 and %d <= second < %d\n\n\n"
+        "class App:\n" % (START, OPEN_S - 900, CLOSE_S + 900),
     ),
 )
 
@@ -102,7 +115,9 @@ class Outcome:
     problems: list[str] = dataclasses.field(default_factory=list[str])
 
 
-def measure(days: int, gates: int = 2, seed: int = 1, taps: int = 2000, runtime: str = "micropython") -> list[Outcome]:
+def measure(
+    days: int, gates: int = 2, seed: int = 1, taps: int = 2000, runtime: str = "micropython"
+) -> list[Outcome]:
     """Let `gates` gates run for `days` days, every second one on a slow board. Raises DeployError."""
     jobs = [(days, seed + n, taps, ("typical", "worst")[n % 2], runtime) for n in range(gates)]
     if gates == 1:
@@ -153,8 +168,8 @@ class Soak:
 
     # The run
 
-    def run(self) -> Outcome:
-        """Return what became of it."""
+    def run(self, until_s: float = DAY_S) -> Outcome:
+        """Return what became of it; the last day ends `until_s` seconds after midnight."""
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="pinter-soak-") as folder, self._world as world:
             self._gate = self._make(pathlib.Path(folder))
@@ -163,7 +178,7 @@ class Soak:
             try:
                 world.run_for(_LEAD_S)
                 for number in range(self.outcome.days):
-                    self._day(number)
+                    self._day(number, until_s if number == self.outcome.days - 1 else DAY_S)
                 self._judge_end()
             except Ended as error:
                 self._problem("the firmware ended: " + " ".join(str(error).split())[-300:])
@@ -177,24 +192,31 @@ class Soak:
             path = copy / name
             source = path.read_text(encoding="utf-8")
             if source.count(text) != 1:
-                raise ValueError(f"firmware/{name} does not have the line that the soak changes: {text.strip()}")
+                raise ValueError(
+                    f"firmware/{name} does not have the line that the soak changes: {text.strip()}"
+                )
             path.write_text(source.replace(text, other), encoding="utf-8")
         begins, ends = START - _LEAD_S - 60, START + DAY_S
         base = [
             bookings.Visit(b"\x04" + (0x900000 + n).to_bytes(6, "big"), "yellow", 1, int(START), int(ends))
             for n in range(_BASE)
         ]
+        # The pool is on the list from the start, blocked: so a gate knows which cards prove themselves.
         credentials = [one.credential(stage.SITE_KEY) for one in base]
-        self._office.open([("A", stage.gate_key("A"))], credentials, begins, ends)
-        published = stage.published("A", base, begins, ends)
+        credentials += [records.Credential(key, 1, True, True, 0, False, 0, 0, 0) for key in self._keys]
+        secrets = {self._keys[n]: self._secret(n) for n in range(0, CARDS, _EVERY_TENTH)}
+        key = stage.gate_key("A")
+        self._office.open([("A", key)], credentials, begins, ends, secrets)
+        entries = cardkeys.entries(key, secrets)
+        published = bundle.snapshot(stage.SITE, "A", key, credentials, 1, begins, ends, entries)
         made = stage.provisioned("A", SETTINGS, published)
         return self._world.add_gate("A", **made, heap=HEAP, firmware=copy)
 
-    def _day(self, number: int) -> None:
+    def _day(self, number: int, until_s: float) -> None:
         midnight = START + number * DAY_S
         day = soak_plan.plan(self.outcome.seed, number, midnight, self._taps_a_day, CARDS)
         self._schedule(day)
-        for hour in range(1, 25):
+        for hour in range(1, int(until_s // 3600) + 1):
             self._world.run_until(self._at(midnight + hour * 3600 - 1))
             found = self._gate.heap() if self._runtime == "micropython" else None
             if found is not None:
@@ -253,7 +275,11 @@ class Soak:
         numbers = (cardkeys.APPLICATION, cardkeys.GATE, *cardkeys.SPARE)
         keys = {n: cardkeys.derive(stage.CARD_MASTER, uid, n) for n in numbers}
         return pool.ntag424(
-            uid, pool.other_keys(uid) if is_copy else keys, stage.SITE, draw=self._chance.randbytes, work_us=2000
+            uid,
+            pool.other_keys(uid) if is_copy else keys,
+            stage.SITE,
+            draw=self._chance.randbytes,
+            work_us=2000,
         )
 
     def _try(self, person: _Person, direction: str) -> None:
@@ -276,7 +302,7 @@ class Soak:
         is_owed = self._is_owed(person, direction)
         field.enter(card)
         self._world.at(began + _HOLD_US, self._take_away, field, card)
-        self._world.at(began + _HOLD_US + 300_000, self._look, person, direction, began, is_owed)
+        self._world.at(began + _HOLD_US + _NOTICE_US, self._look, person, direction, began, is_owed)
 
     def _walk_free(self, person: _Person, direction: str) -> None:
         """Without power and at fire the turnstile turns freely."""
@@ -290,8 +316,12 @@ class Soak:
         if self._world.now < self._disturbed_us:
             return False
         status = self._gate.status()
-        if status is None or status["fault"] or not status["trusted"] or status["alarms"].count("reader_dead"):
+        if status is None or status["fault"] or not status["trusted"] or "reader_dead" in status["alarms"]:
             return False
+        if status["lane"] != "locked":
+            return (
+                False  # somebody else is going through: whoever leaves before that is over has to come again
+            )
         now = self._world.unix()
         if direction == "in" and not person.visit.begins <= now <= person.visit.ends:
             return False
@@ -358,7 +388,9 @@ class Soak:
             hold_us = 120_000 if odd.kind == "torn" else _HOLD_US
             self._world.at(began + hold_us, self._take_away, field, card)
         if odd.kind != "torn":
-            self._world.at(began + _HOLD_US + 300_000, self._look_odd, odd, (own, self._keys[other]), began)
+            self._world.at(
+                began + _HOLD_US + _NOTICE_US, self._look_odd, odd, (own, self._keys[other]), began
+            )
 
     def _look_odd(self, odd: Odd, keys: tuple[bytes, ...], began: int) -> None:
         for key in keys:
@@ -489,7 +521,9 @@ class Soak:
         if status["inside"]:
             self._problem("in the evening %d are inside" % len(status["inside"]))
         if status["list"]["seq"] != self._office.books.list_seq():
-            self._problem("list %d, the office has %d" % (status["list"]["seq"], self._office.books.list_seq()))
+            self._problem(
+                "list %d, the office has %d" % (status["list"]["seq"], self._office.books.list_seq())
+            )
         if status["journal"]["undelivered"] or status["journal"]["lost"]:
             self._problem("journal: %s" % status["journal"])
         if abs(status["time"] - self._world.unix()) > 5:
@@ -513,6 +547,6 @@ class Soak:
 
 
 def grown(heap: list[tuple[float, int]]) -> int:
-    """Return by how many bytes the heap at the quietest hour grew from the second day to the worst later one."""
+    """Return by how many bytes the heap at six in the morning grew since the second day, at its worst."""
     nights = [size for at, size in heap if at > 1 and round(at * 24) % 24 == 6]
     return max(nights) - nights[0] if nights else 0

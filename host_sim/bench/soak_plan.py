@@ -39,7 +39,9 @@ class Odd:
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """`kind`: network, lossy, broker, power, flash (power cut in a flash operation), reader_in, reader_out."""
+    """`kind`: network, lossy, broker, power, flash (power cut in a flash operation), fire, guard (a press),
+    reader_in, reader_out.
+    """
 
     at: float
     kind: str
@@ -58,10 +60,22 @@ class Day:
 
 
 def plan(seed: int, number: int, midnight: float, taps: int, cards: int) -> Day:
-    """Return day `number`, which begins at `midnight`, with about `taps` taps of `cards` cards."""
+    """Return day `number`, which begins at `midnight`, with about `taps` taps of `cards` cards.
+
+    Day 0 is a Monday; at weekends only faults come.
+    """
     chance = random.Random(f"soak {seed} day {number}")
+    if is_weekend(number):
+        return Day(midnight, (), (), _faults(chance, midnight))
     odd = _odd(chance, midnight, round(taps * _EXTRA_TAPS), cards)
-    return Day(midnight, _visits(chance, midnight, (taps - len(odd)) // 2, cards), odd, _faults(chance, midnight))
+    return Day(
+        midnight, _visits(chance, midnight, (taps - len(odd)) // 2, cards), odd, _faults(chance, midnight)
+    )
+
+
+def is_weekend(number: int) -> bool:
+    """Return whether the office stays closed on day `number`."""
+    return number % 7 >= 5
 
 
 def _visits(chance: random.Random, midnight: float, count: int, cards: int) -> tuple[Visit, ...]:
@@ -73,9 +87,7 @@ def _visits(chance: random.Random, midnight: float, count: int, cards: int) -> t
     found = []
     for n, at in enumerate(entries):
         begins = int(at // 60) * 60 - 600
-        found.append(
-            Visit(n % cards, at - 400, at, leaving[n], leaving[n] + 90, begins, begins + _SLOT_S)
-        )
+        found.append(Visit(n % cards, at - 400, at, leaving[n], leaving[n] + 90, begins, begins + _SLOT_S))
     return tuple(found)
 
 
@@ -112,6 +124,8 @@ def _faults(chance: random.Random, midnight: float) -> tuple[Fault, ...]:
         Fault(when(), "power", chance.uniform(5, 300), chance.random() < 0.5),
         Fault(when(0, 7 * 3600), "power", chance.uniform(5, 1800), chance.random() < 0.5),
         Fault(when(), "flash", chance.uniform(5, 60), chance.random() < 0.5),
+        Fault(when(), "fire", 60),
+        Fault(when(), "guard", 0.3),
         Fault(when(), "reader_in", chance.uniform(2, 30)),
         Fault(when(), "reader_out", chance.uniform(2, 30)),
     )

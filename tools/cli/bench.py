@@ -123,6 +123,40 @@ def link(as_json: bool, seconds: float) -> None:
 
 @group.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--write-docs", is_flag=True, help="Put table and plot into docs/soak.md and docs/soak.svg.")
+@click.option("--days", default=30, show_default=True, type=click.IntRange(1))
+@click.option("--gates", default=2, show_default=True, type=click.IntRange(1))
+@click.option("--taps", default=1000, show_default=True, type=click.IntRange(20), help="A day, of a gate.")
+@click.option("--seed", default=1, show_default=True)
+def soak(as_json: bool, write_docs: bool, days: int, gates: int, taps: int, seed: int) -> None:
+    """Let gates run for weeks of virtual time, with faults every day, and judge every tap.
+
+    Takes about two minutes of a processor for a gate's working day. Exit code 0: everything held; 1: not.
+    """
+    from dataclasses import asdict
+
+    from host_sim.bench import soak as bench
+    from host_sim.bench import soak_page
+
+    try:
+        found = bench.measure(days, gates, seed, taps)
+    except DeployError as error:
+        click.echo("Error: %s" % error, err=True)
+        sys.exit(2)
+    if write_docs:
+        soak_page.write(found)
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in found], indent=2))
+    else:
+        click.echo(soak_page.table(found))
+    problems = ["seed %d: %s" % (one.seed, text) for one in found for text in one.problems]
+    for line in problems:
+        click.echo(line, err=True)
+    sys.exit(1 if problems else 0)
+
+
+@group.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--taps", default=400, show_default=True, type=click.IntRange(min=1))
 def tap(as_json: bool, taps: int) -> None:
     """Measure the wait from the card in the field to the relay, in virtual time.
