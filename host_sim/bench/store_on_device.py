@@ -125,7 +125,9 @@ def measure_list(job):
     tell("merge", pieces(device, lambda: store.work(True), before))
     assert store.count == count + job["added"] and store._fill == 0
     with open(job["snapshot"], "rb") as file:
-        tell("snapshot", pieces(device, arriving(store, file).__next__, before))
+        chunks = arriving(store, file)
+        tell("snapshot", pieces(device, lambda: next(chunks), before))
+        chunks = None
     assert store.seq == job["seq"]
     release()
     # The first time leaves the names in slots.py behind: MicroPython keeps them for ever. The second nothing.
@@ -153,7 +155,7 @@ def arriving(store, file):
 
 
 def pieces(device, work, before):
-    """Call `work` until it returns False; return counts, how many pieces, the longest one, and the most heap."""
+    """Call `work` until it returns False; return counts, pieces, the longest one, and the most heap."""
     total, most, longest, heap = {}, 0, 0, 0
     while True:
         device.reset()
