@@ -187,18 +187,59 @@ def test_what_must_not_run_is_refused_alarmed_and_told(runtime: str, fault: str,
         assert len(bench.records("alarm")) == 1, "it is not tried again and again"
 
 
+def pieces(bench: OfficeBench) -> list[int]:
+    """Return a list that takes the place of every piece of a release that the office sends from now on."""
+    found: list[int] = []
+    office_session = bench.office._sessions["A"]
+    new_piece = office_session._new_piece
+
+    def watched(now_s: float):
+        order = new_piece(now_s)
+        if order is not None:
+            found.append(int.from_bytes(order.payload[4:8], "big"))
+        return order
+
+    office_session._new_piece = watched
+    return found
+
+
 @on_micropython
-def test_a_connection_that_breaks_is_taken_up_again(bundle: bytes) -> None:
+def test_a_connection_that_breaks_is_taken_up_again_where_it_was(bundle: bytes) -> None:
+    with linked("micropython") as bench:
+        sent = pieces(bench)
+        bench.offer(bundle)
+        bench.wait_for(lambda: bench.said is not None and 10_000 < bench.said[1] < len(bundle))
+        bench.office.line.set("A", down=True)
+        bench.world.run_for(15)
+        assert not bench.office.online("A")
+        assert bench.boots() == 1
+        reached, before = bench.said, len(sent)
+        assert reached is not None and 10_000 < reached[1] < len(bundle) - 10_000
+        bench.office.line.set("A")
+        bench.wait_for(lambda: bench.boots() == 2)
+        assert min(sent[before:]) >= reached[1], "what the gate has is not sent again"
+        assert (bench.gate.home / "b.pack").read_bytes() == bundle
+
+
+@on_micropython
+def test_a_bad_network_loses_nothing_of_a_release(bundle: bytes) -> None:
+    with linked("micropython") as bench:
+        bench.office.line.set("A", loss=0.1, duplicate=0.1, reorder=0.1, latency_ms=40)
+        bench.offer(bundle)
+        bench.wait_for(lambda: bench.boots() == 2, 300)
+        assert (bench.gate.home / "b.pack").read_bytes() == bundle
+
+
+@on_micropython
+def test_the_power_fails_while_a_release_comes(bundle: bytes) -> None:
     with linked("micropython") as bench:
         bench.offer(bundle)
-        bench.wait_for(lambda: bench.said is not None and 30_000 < bench.said[1] < len(bundle))
-        bench.office.line.up = False
-        bench.world.run_for(15)
-        bench.office.line.up = True
-        before = bench.said
-        bench.wait_for(lambda: bench.boots() == 2)
-        assert before is not None and before[1] > 30_000
-        assert (bench.gate.home / "b.pack").read_bytes() == bundle
+        bench.wait_for(lambda: bench.said is not None and 10_000 < bench.said[1] < len(bundle))
+        bench.gate.power_cut()
+        bench.world.run_for(2)
+        bench.gate.power_on()
+        bench.wait_for(lambda: bench.slot() == "b trial 11 0")
+        bench.wait_for(lambda: bench.said == (11, session.TRIAL))
 
 
 @on_micropython
@@ -251,8 +292,11 @@ def test_a_rollout_begins_with_one_gate_and_stops_when_that_goes_back(
     rollout = updates.Updates(tmp_path)
     with linked("micropython") as bench:
         books = bench.office.books
-        books.release = rollout.release
-        books.release_noted = lambda gate, *said: rollout.noted(gate, said[0], said[1], int(said[2]))
+
+        def noted(gate: str, version: int, at: int, now_s: float) -> None:
+            rollout.noted(gate, version, at, int(now_s))
+
+        books.release, books.release_noted = rollout.release, noted
         bench.office.acted()
         bench.wait_for(lambda: bench.slot() == "a rejected 0 12", 120)
         bench.wait_for(lambda: bool(rollout.state.failed))

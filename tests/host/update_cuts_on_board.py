@@ -8,7 +8,7 @@ there are and what started how often; raises for what must not be.
 import os
 import sys
 
-import vfs
+import vfs  # pyright: ignore[reportMissingImports]
 from nor_device import ERASE_CUTS, PROGRAM_CUTS, Cut, NorDevice
 
 BLOCKS = 40
@@ -99,8 +99,7 @@ def update(bundle):
     """Take the whole release, as it comes over the link, until the gate resets itself."""
     from firmware.update import Update
 
-    gate = Gate()
-    gate.update = update = Update(gate, bundle[:64])
+    update = Update(Gate(), bundle[:64])
     while not update.is_ready:
         update.work()
     for at in range(0, len(bundle), 1024):
@@ -115,7 +114,7 @@ def update(bundle):
 
 def judge(bundle, old):
     """Return what starts after the cut: "old", "old alone" (with nothing to go back to) or "new"."""
-    import starter
+    import starter  # pyright: ignore[reportMissingImports]
 
     sys.modules.pop("starter")
     slot, state, version, other = starter.read()

@@ -240,7 +240,8 @@ class GateSession:
             if kind == HAVE:
                 self._have(Have(*_HAVE_FIELDS.unpack_from(body)), now_s)
                 if len(body) == _HAVE_FIELDS.size + _RELEASE.size:
-                    self._release(*_RELEASE.unpack_from(body, _HAVE_FIELDS.size), now_s)
+                    version, at = _RELEASE.unpack_from(body, _HAVE_FIELDS.size)
+                    self._release(version, at, now_s)
             else:
                 self._events(body, now_s)
 

@@ -9,7 +9,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +106,9 @@ def stop(folder: Path, why: str) -> Order:
     found = look_at(folder)
     if found.order is None or found.order.stopped:
         raise UpdateError("no release is being rolled out")
-    fields = asdict(found.order) | {"stopped": why}
-    _write(folder / FOLDER / _ORDER, fields)
-    return Order(**fields)
+    made = replace(found.order, stopped=why)
+    _write(folder / FOLDER / _ORDER, asdict(made))
+    return made
 
 
 def look_at(folder: Path) -> "Updates":
