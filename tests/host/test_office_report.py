@@ -5,7 +5,7 @@ import io
 import json
 import re
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 
 import pytest
@@ -23,6 +23,7 @@ from tools.office import contacts
 from tools.office.db import models
 from tools.office.db.engine import reading
 from tools.office.report import data, load, page, text, whole
+from tools.office.report.evidence import Signal
 from tools.office.report.figures import figures
 from tools.office.report.health import health
 from tools.office.report.settings import DEFAULTS, Thresholds
@@ -292,6 +293,11 @@ def test_text_is_narrow_and_says_what_there_is():
     words = text.as_text(busy(), Speaker("en", DEFAULTS))
     for expected in ("Card passed back [passed_back], 1", "Overstays", "tailgating 1", "too early", "-90"):
         assert expected in words
+    wide = busy()
+    many = tuple(Signal(kind, 1, (wide.day.begin,) * 9, ("04A1B2C3D4E5F6",) * 9) for kind in RULES)
+    for language in LANGUAGES:
+        words = text.as_text(replace(wide, signals=many), Speaker(language, DEFAULTS))
+        assert max(map(len, words.splitlines())) <= 110
     assert "Kartu dioper kembali" in text.as_text(busy(), Speaker("id", DEFAULTS))
 
 

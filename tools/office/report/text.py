@@ -4,12 +4,14 @@ Owns the layout only.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from textwrap import wrap
 
 from tools.office.report.evidence import Signal
 from tools.office.report.figures import ALL
 from tools.office.report.whole import Report, minutes
 from tools.office.report.words import Speaker
 
+_WIDTH = 110
 _TIMES = 6  # of a signal, at most
 _CARDS = 6
 
@@ -141,7 +143,9 @@ def _gates(report: Report, say: Speaker) -> Iterator[str]:
             for kind, count in (*gate.alarms.items(), *gate.office_alarms.items())
         ]
         if alarms:
-            yield f"{gate.gate}: {say('alarms')}: {', '.join(alarms)}"
+            yield from wrap(
+                f"{gate.gate}: {say('alarms')}: {', '.join(alarms)}", _WIDTH, subsequent_indent="  "
+            )
         for time, step in gate.steps:
             yield f"{gate.gate}: {report.clock(time)} {say('clock')}: {step:+d}"
 
@@ -150,9 +154,8 @@ def _signals(report: Report, say: Speaker) -> Iterator[str]:
     yield f"{say('signals')}: {len(report.signals) or say('no_signals')}"
     for signal in report.signals:
         yield f"- {say.signal(signal.kind)} [{signal.kind}], {signal.count}"
-        yield f"    {say('rule')}: {say.rule(signal.kind)}"
-        for line in evidence(report, say, signal):
-            yield f"    {line}"
+        for line in (f"{say('rule')}: {say.rule(signal.kind)}", *evidence(report, say, signal)):
+            yield from wrap(line, _WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 6)
     if report.signals:
         yield say("signal_note")
 
