@@ -146,7 +146,7 @@ def _describe(app: FastAPI) -> None:
 def _acts(context: Context) -> list[APIRouter]:
     router = _router("desk")
     supervisor = _router("supervisor")
-    refused = problems.described(409, 413)
+    refused = problems.described(400, 408, 409, 413)
 
     def act(request: Request, actor: str | None, name: str, do: Callable[[Desk], Outcome]) -> Row:
         return listing.outcome(_timed(context, request, actor, name, do))
@@ -204,7 +204,7 @@ def _orders(context: Context) -> list[APIRouter]:
     supervisor = _router("supervisor")
 
     @supervisor.post(
-        "/gates/{gate}/commands", response_model=schemas.Command, responses=problems.described(409, 413)
+        "/gates/{gate}/commands", response_model=schemas.Command, responses=problems.described(400, 408, 409, 413)
     )
     def order(request: Request, gate: GateName, body: schemas.Order, actor: Actor = None) -> Row:
         """Order something of a gate: mode, open, identify, reboot, acknowledge."""
