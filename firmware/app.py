@@ -46,7 +46,6 @@ class App:
         self._gate = Gate(hardware)
         self._supervisor = Supervisor(hardware.make_watchdog, self._on_fault, self._on_healthy)
         self._link = None  # why the gate is not connected, "" if it is; None without a broker in the config
-        self._free = 1 << 29  # the least that was free on the heap after it had been tidied
         self.slot = self.crash = ""  # what runs; text of a fault that the office does not know
 
     async def run(self) -> None:
@@ -57,6 +56,7 @@ class App:
         self._start()
         gc.threshold(-1)  # from here on the heap is tidied in quiet moments, and else only when it is full
         gc.collect()
+        self._free = gc.mem_free()  # the least that ever was, after a collection
         await self._supervisor.watch()
 
     def _start(self):

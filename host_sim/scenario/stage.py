@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from firmware import config
 from firmware.crypto import card_key
 from host_sim import ntp
@@ -16,15 +18,17 @@ from host_sim.engine import World
 from host_sim.gate import Gate
 from host_sim.office import NETWORK, SimulatedOffice
 from host_sim.scenario import model
+from tools.board import release as releases
 from tools.office import bundle, cardkeys, journal_image
 from tools.office.visits import Visit
 
 SITE = "SIM"
 BOARD = "esp32_devkitc"
 SITE_KEY = hashlib.sha256(b"the site key of simulated gates").digest()
+_RELEASE_KEY, _STRANGER = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
 CARD_MASTER = hashlib.sha256(b"the card master key of simulated sites").digest()[:16]
 # Of an interpreter with 64 bits, whose values are twice as large as on the board: stands for its 112 kB.
-_HEAP_WITH_A_LINK = "224k"
+HEAP_WITH_A_LINK = "224k"
 _ISSUED_BEFORE_S = 60  # the list is older than the gate's first boot, so that no floor lifts its clock
 
 
@@ -44,7 +48,7 @@ def gate(scenario: model.Scenario, name: str, boot_unix: int) -> dict[str, Any]:
     made = provisioned(
         name, settings, published(name, visits, issued(scenario, boot_unix), expires, secrets_)
     )
-    return {**made, "heap": _HEAP_WITH_A_LINK} if scenario.has_link else made
+    return {**made, "heap": HEAP_WITH_A_LINK} if scenario.has_link else made
 
 
 def visit(scenario: model.Scenario, record: model.Record) -> Visit:
@@ -110,10 +114,28 @@ def provisioned(name: str, settings: dict[str, Any], list_bundle: bytes | None) 
     """Return the arguments of `World.add_gate` for a gate with these site settings and this bundle."""
     return {
         "config": {"site": SITE, "gate": name, "board": BOARD, **settings},
-        "keys": {"pinter/site_key": SITE_KEY, "pinter/gate_key": gate_key(name)},
+        "keys": {
+            "pinter/site_key": SITE_KEY,
+            "pinter/gate_key": gate_key(name),
+            "pinter/release_key": _RELEASE_KEY.public_key().public_bytes_raw(),
+        },
         "bundle": list_bundle,
         "board": BOARD,
     }
+
+
+def release(fault: str) -> tuple[int, bytes]:
+    """Return number and bytes of a release of the firmware with this `fault` (model.RELEASES).
+
+    Its one module would run nowhere: no gate of a story may get so far.
+    """
+    modules = {"app": b"M\x06\x00\x1f" + bytes(2000)}
+    key = _STRANGER if fault == "forged" else _RELEASE_KEY
+    board = "another_board" if fault == "for_another_board" else "gate"
+    if fault == "for_another_interpreter":
+        modules = {name: b"M\x07" + data[2:] for name, data in modules.items()}
+    data = releases.assemble(key, 2, "2.0", modules, board)
+    return 2, data[:-1] + b"\x01" if fault == "damaged" else data
 
 
 def journal_fault(gate: Gate) -> str | None:

@@ -110,7 +110,8 @@ def linked(
     firmware = changed_firmware(folder, "sync.py", lambda source: SESSION, of_gate.pop("firmware", None))
     settings = {**gate_bench.SETTINGS, "network": {**NETWORK, **(network or {})}}
     provisioned = stage.provisioned("A", settings, gate_bench.the_list())
-    provisioned = {**provisioned, **of_gate, "keys": {**provisioned["keys"], **(keys or {})}}
+    known = {**provisioned["keys"], **(keys or {})}
+    provisioned = {**provisioned, "heap": stage.HEAP_WITH_A_LINK, **of_gate, "keys": known}
     with World(START, runtime=runtime, charges=charges) as world:
         world.network.names["broker.office"] = ADDRESS
         broker = Broker(world.timeline, world.network)

@@ -1,5 +1,6 @@
 """Which application runs: two slots, a trial, three failed starts, safe mode; what a start leaves behind."""
 
+import json
 import pathlib
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,9 @@ from firmware.policy import ALARMS
 from host_sim import deploy
 from host_sim.importer import ROOT
 from host_sim.links import Ended
+from host_sim.office import NETWORK, SimulatedOffice
+from host_sim.scenario import stage
+from tests.host.gate_bench import START as START_UNIX
 from tests.host.gate_bench import Bench, changed_firmware, running
 
 RUNTIMES = ("cpython", pytest.param("micropython", marks=pytest.mark.requires_micropython))
@@ -259,6 +263,29 @@ def test_what_ended_a_start_is_told_by_the_next_one(tmp_path: pathlib.Path, runt
         bench.world.run_for(6)
         assert len(bench.records("crash")) == 1, "journalled once"
         assert status(bench)["crash"] == text, "and kept until the office has it"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_text_of_a_fault_reaches_the_office_once(tmp_path: pathlib.Path, runtime: str) -> None:
+    line = "        now = self.clock.now()\n        if self.fault or"
+    bug = (
+        "        if self.clock.uptime_ms() > 20000 and not hasattr(self, 'once'):\n"
+        "            self.once = 1 // 1\n            1 // 0\n"
+    )
+    faulty = changed_firmware(tmp_path, "gate.py", lambda source: source.replace(line, bug + line))
+    settings = {"network": NETWORK}
+    with running(runtime, firmware=faulty, settings=settings, heap=stage.HEAP_WITH_A_LINK) as bench:
+        office = SimulatedOffice(bench.world, stage.SITE)
+        office.open([("A", stage.gate_key("A"))], [], START_UNIX - 3600, START_UNIX + 86400)
+        reports: list[dict] = []
+        office.line.on_message = lambda site, gate, channel, payload: (
+            reports.append(json.loads(payload)) if channel == "status" else None
+        )
+        bench.world.run_until(120 * SECOND)
+        (said,) = [report["crash"] for report in reports if "crash" in report]
+        assert said.startswith("task housekeeping, cause 1, uptime 2") and "ZeroDivisionError" in said
+        assert reports[-1]["restarts"] == {"housekeeping": 1} and reports[-1]["free"] > 0
+        assert rtcmem.unpack(bench.gate.hardware.rtc_memory)[2] == b"", "told"
 
 
 def test_the_root_has_what_needs_no_application() -> None:
