@@ -200,7 +200,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @contextmanager
-def program(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+def program(*arguments: str) -> Iterator[tuple["subprocess.Popen[bytes]", Path]]:
     """Run `pinter office ...`; give the process and the file of what it writes to both outputs."""
     path = Path("program.log")
     command = [sys.executable, "-c", "from tools.cli.main import main; main()", "office", *arguments]
@@ -212,7 +212,7 @@ def program(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
             process.kill()
 
 
-def end(process: "subprocess.Popen[str]", number: int) -> int:
+def end(process: "subprocess.Popen[bytes]", number: int) -> int:
     process.send_signal(number)
     return process.wait(LIMIT_S)
 

@@ -142,16 +142,17 @@ def _describe(app: FastAPI) -> None:
 
 # Acts
 
+_REFUSED = problems.described(400, 408, 409, 413)
+
 
 def _acts(context: Context) -> list[APIRouter]:
     router = _router("desk")
     supervisor = _router("supervisor")
-    refused = problems.described(400, 408, 409, 413)
 
     def act(request: Request, actor: str | None, name: str, do: Callable[[Desk], Outcome]) -> Row:
         return listing.outcome(_timed(context, request, actor, name, do))
 
-    @router.post("/cards/{card}/issue", response_model=schemas.Done, responses=refused)
+    @router.post("/cards/{card}/issue", response_model=schemas.Done, responses=_REFUSED)
     def issue(request: Request, card: Card, body: schemas.Issue, actor: Actor = None) -> Row:
         """Bind a card to one visit and put it on the list."""
         fields = body.model_dump()
@@ -159,27 +160,27 @@ def _acts(context: Context) -> list[APIRouter]:
             fields["companion_of"] = _canonical(fields["companion_of"])
         return act(request, actor, "issue", lambda desk: desk.issue(card, **fields))
 
-    @router.post("/cards/{card}/return", response_model=schemas.Done, responses=refused)
+    @router.post("/cards/{card}/return", response_model=schemas.Done, responses=_REFUSED)
     def take_back(request: Request, card: Card, actor: Actor = None) -> Row:
         """Take a card back: it is blocked, and a companion's deposit is closed."""
         return act(request, actor, "return", lambda desk: desk.take_back(card))
 
-    @router.post("/cards/{card}/lost", response_model=schemas.Done, responses=refused)
+    @router.post("/cards/{card}/lost", response_model=schemas.Done, responses=_REFUSED)
     def lost(request: Request, card: Card, actor: Actor = None) -> Row:
         """Report a card lost: blocked for good. A deposit stays until it is closed."""
         return act(request, actor, "lost", lambda desk: desk.lose(card))
 
-    @router.post("/cards/{card}/revoke", response_model=schemas.Done, responses=refused)
+    @router.post("/cards/{card}/revoke", response_model=schemas.Done, responses=_REFUSED)
     def revoke(request: Request, card: Card, actor: Actor = None) -> Row:
         """Block a card that somebody has. It still lets its holder out."""
         return act(request, actor, "revoke", lambda desk: desk.revoke(card))
 
-    @router.post("/cards/{card}/position", response_model=schemas.Done, responses=refused)
+    @router.post("/cards/{card}/position", response_model=schemas.Done, responses=_REFUSED)
     def position(request: Request, card: Card, body: schemas.Place, actor: Actor = None) -> Row:
         """Correct where a card is, for all gates."""
         return act(request, actor, "position", lambda desk: desk.correct_position(card, body.position))
 
-    @router.post("/deposits/{number}/close", response_model=schemas.Done, responses=refused)
+    @router.post("/deposits/{number}/close", response_model=schemas.Done, responses=_REFUSED)
     def close_deposit(request: Request, number: Number, actor: Actor = None) -> Row:
         """Give back the deposit of a card that was lost."""
         return act(request, actor, "deposit_close", lambda desk: desk.close_deposit(number))
@@ -192,7 +193,7 @@ def _acts(context: Context) -> list[APIRouter]:
             found = [listing.visit(db, visit.id, context.since()) for visit in visits]
         return {"visits": found}
 
-    @supervisor.post("/cards/{card}/restore", response_model=schemas.Done, responses=refused)
+    @supervisor.post("/cards/{card}/restore", response_model=schemas.Done, responses=_REFUSED)
     def restore(request: Request, card: Card, actor: Actor = None) -> Row:
         """Take a card that was lost and found into the pool again."""
         return act(request, actor, "restore", lambda desk: desk.restore(card))
@@ -204,7 +205,9 @@ def _orders(context: Context) -> list[APIRouter]:
     supervisor = _router("supervisor")
 
     @supervisor.post(
-        "/gates/{gate}/commands", response_model=schemas.Command, responses=problems.described(400, 408, 409, 413)
+        "/gates/{gate}/commands",
+        response_model=schemas.Command,
+        responses=problems.described(400, 408, 409, 413),
     )
     def order(request: Request, gate: GateName, body: schemas.Order, actor: Actor = None) -> Row:
         """Order something of a gate: mode, open, identify, reboot, acknowledge."""
