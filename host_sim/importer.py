@@ -117,7 +117,7 @@ class Importer:
 
     def _sys(self) -> types.ModuleType:
         module = types.ModuleType("sys")
-        implementation = types.SimpleNamespace(name="cpython", version=(1, 29, 0, ""), _mpy=0)
+        implementation = types.SimpleNamespace(name="cpython", version=(1, 29, 0, ""), _mpy=6)
         module.__dict__.update(
             modules=self.modules,
             implementation=implementation,
@@ -142,6 +142,8 @@ class Importer:
             stat=lambda name: tuple(os.stat(at(name))),
             listdir=lambda name="/": os.listdir(at(name)),
             mkdir=lambda name: os.mkdir(at(name)),
+            rmdir=lambda name: os.rmdir(at(name)),
+            statvfs=lambda name: tuple(os.statvfs(at(name))),
             urandom=os.urandom,
         )
         return module

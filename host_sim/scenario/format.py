@@ -71,7 +71,7 @@ CHECK_KEYS = (
 EVENT_KEYS = ("undelivered", "lost", "chain")
 NETWORK_KEYS = ("loss", "duplicate", "reorder", "latency_ms")
 OFFICE_CARD_ACTIONS = ("revoke", "return", "lost")
-OFFICE_ACTIONS = ("issue", *OFFICE_CARD_ACTIONS, "expire_list", "command")
+OFFICE_ACTIONS = ("issue", *OFFICE_CARD_ACTIONS, "expire_list", "command", "update")
 TIME_KEYS = ("at", "after")
 # The kinds of steps, and the keys that each takes beside its own name and the time.
 STEP_KEYS = {
@@ -531,6 +531,8 @@ class _Parser(Reader):
             command = self.mapping(node, what + ": command", ("mode",), ("mode",))
             if "mode" in command:
                 values["mode"] = self.choice(command["mode"][1], what + ": mode", model.MODES, "mode")
+        elif action == "update":
+            values["release"] = self.choice(node, what + ": update", model.RELEASES)
         else:
             card = values["card"] = self.card(node, f"{what}: {action}")
             if card in self.cards and self.cards[card].uid not in self.listed:

@@ -21,6 +21,7 @@ TIERS = {"uid": 0, "classic": 1, "ntag213": 1, "ntag424": 2, "desfire": 2}
 CARD_TYPES = tuple(TIERS)
 PROVING = CARD_TYPES[1:]
 SIGNED, SPEAKING = PROVING[:2], PROVING[2:]  # with a counter; with commands of ISO/IEC 14443-4
+RELEASES = ("forged", "damaged", "for_another_board", "for_another_interpreter")
 CARD_KEYS = ("own", "wrong")
 CARD_ANSWERS = ("all", "number")
 WORK_MS = 2  # of a card with keys, for each command
@@ -118,12 +119,16 @@ class Input(Step):
 
 @dataclass(frozen=True)
 class Office(Step):
-    """The office acts: `action` is issue, revoke, return, lost, expire_list or command."""
+    """The office acts: `action` is issue, revoke, return, lost, expire_list, command or update.
+
+    `release`: of RELEASES, what is wrong with the release of the firmware that gates get.
+    """
 
     action: str
     card: str | None = None
     record: Record | None = None
     mode: str | None = None
+    release: str | None = None
 
 
 @dataclass(frozen=True)

@@ -266,6 +266,9 @@ class Run:
             books.take_back(key, now_s)
         elif step.action == "expire_list":
             books.expire_list(now_s)
+        elif step.action == "update":
+            for name in self._gates:
+                books.releases[name] = stage.release(step.release or "")
         else:
             for name in self._gates:
                 books.command(name, "mode", step.mode or "", now_s)

@@ -46,9 +46,6 @@ ELSEWHERE = {
     "out_error_of_the_gate": "tests/host/test_gate_errors.py::test_a_bug_in_the_rules_locks_nobody_in",
     "alarm_fault": "tests/host/test_gate_errors.py::test_a_bug_in_the_rules_shuts_the_way_in",
     "alarm_task_restart": "tests/host/test_gate_errors.py::test_a_task_that_fails_starts_again_and_is_told",
-    "alarm_update_rejected": (
-        "tests/host/test_gate_starts.py::test_a_trial_that_fails_three_times_gives_way_to_what_ran_before"
-    ),
     "alarm_bundle_rejected": (
         "tests/host/test_gate_bad_input.py::"
         "test_a_corrupt_bundle_is_refused_and_journalled_and_the_last_good_list_stays"

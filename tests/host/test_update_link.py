@@ -165,6 +165,8 @@ def gate_bench_credential():
     return Credential(card_key(stage.SITE_KEY, UID), 4, False, True, 0, False, 0, 0, 0)
 
 
+# What is wrong with a release, and what the gate prints of it.
+TEXTS = {"signature": "signature", "board": "board: for other", "changed": "is not what was signed"}
 FAULTS = {
     "signature": lambda data: update_bench.resigned(data, update_bench.STRANGER),
     "board": lambda data: update_bench.resigned(update_bench.patched(data, 8, b"other\0")),
@@ -185,6 +187,8 @@ def test_what_must_not_run_is_refused_alarmed_and_told(runtime: str, fault: str,
         assert not (bench.gate.home / "update.bundle").exists()
         bench.world.run_for(10)
         assert len(bench.records("alarm")) == 1, "it is not tried again and again"
+        bench.gate.power_cut()
+        assert TEXTS[fault] in bench.gate.console
 
 
 def pieces(bench: OfficeBench) -> list[int]:
