@@ -16,6 +16,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from firmware import records
 from firmware.crypto import card_key
 from firmware.policy import ALARMS, REASONS
@@ -30,6 +32,7 @@ from host_sim.links import Ended
 from host_sim.office import NETWORK, SimulatedOffice
 from host_sim.scenario import stage
 from tools import mpy
+from tools.board import release
 from tools.office import bundle, cardkeys
 from tools.office import visits as bookings
 
@@ -47,7 +50,16 @@ _BOOT_S = 25  # from power to a gate that must decide
 _RETRY_S = 12
 _RETRIES = 4
 _LEAD_S = 600  # before the first day
-_MUST_NOT = ("journal_lost", "fault", "task_restart", "update_rejected", "safe_mode")
+_MUST_NOT = ("journal_lost", "fault", "task_restart", "safe_mode")
+_RELEASE_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+_GOOD, _BAD = 2, 3  # numbers of the releases that the office brings
+_UPDATE_S = (17.5 * 3600, 19.5 * 3600)  # time of day at which it does so
+_UPDATE_LASTS_S = 3600
+_DIES = (  # what the bad one has: it dies a minute after its start, every time
+    "health.py",
+    "            checks += 1\n",
+    "            checks += 1\n            if checks == 30:\n                raise RuntimeError\n",
+)
 _SCHEDULE = (  # file, text of the firmware, what the soak puts in its place
     (
         "app.py",
@@ -163,6 +175,7 @@ class Soak:
         self._disturbed_us = 0  # until then nobody is owed anything
         self._is_fire = False
         self._is_off = False
+        self._resets_until = 0.0  # until then an update may reset the gate
         self._off_for = 10.0, True  # seconds without power, and whether the clock goes on
         self._cuts = 0
 
@@ -172,7 +185,8 @@ class Soak:
         """Return what became of it; the last day ends `until_s` seconds after midnight."""
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="pinter-soak-") as folder, self._world as world:
-            self._gate = self._make(pathlib.Path(folder))
+            self._folder = pathlib.Path(folder)
+            self._gate = self._make()
             self._gate.on_event(self._see)
             self._gate.power_on()
             try:
@@ -185,17 +199,19 @@ class Soak:
         self.outcome.real_s = round(time.monotonic() - began, 1)
         return self.outcome
 
-    def _make(self, folder: pathlib.Path) -> Gate:
-        copy = folder / "firmware"
+    def _firmware(self, name: str, *changes: tuple[str, str, str]) -> pathlib.Path:
+        """Return a copy of the firmware with the soak's schedule and `changes`."""
+        copy = self._folder / name
         shutil.copytree(mpy.FIRMWARE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-        for name, text, other in _SCHEDULE:
-            path = copy / name
+        for file, text, other in (*_SCHEDULE, *changes):
+            path = copy / file
             source = path.read_text(encoding="utf-8")
             if source.count(text) != 1:
-                raise ValueError(
-                    f"firmware/{name} does not have the line that the soak changes: {text.strip()}"
-                )
+                raise ValueError(f"firmware/{file} does not have what the soak changes: {text.strip()}")
             path.write_text(source.replace(text, other), encoding="utf-8")
+        return copy
+
+    def _make(self) -> Gate:
         begins, ends = START - _LEAD_S - 60, START + DAY_S
         base = [
             bookings.Visit(b"\x04" + (0x900000 + n).to_bytes(6, "big"), "yellow", 1, int(START), int(ends))
@@ -210,12 +226,17 @@ class Soak:
         entries = cardkeys.entries(key, secrets)
         published = bundle.snapshot(stage.SITE, "A", key, credentials, 1, begins, ends, entries)
         made = stage.provisioned("A", SETTINGS, published)
-        return self._world.add_gate("A", **made, heap=HEAP, firmware=copy)
+        made["keys"] |= {"pinter/release_key": _RELEASE_KEY.public_key().public_bytes_raw()}
+        return self._world.add_gate("A", **made, heap=HEAP, firmware=self._firmware("firmware"))
 
     def _day(self, number: int, until_s: float) -> None:
         midnight = START + number * DAY_S
         day = soak_plan.plan(self.outcome.seed, number, midnight, self._taps_a_day, CARDS)
         self._schedule(day)
+        if self._runtime == "micropython":  # .mpy files are not for CPython
+            for version, third, at_s in zip((_GOOD, _BAD), (1, 2), _UPDATE_S, strict=True):
+                if number == self.outcome.days * third // 3:
+                    self._later(midnight + at_s, self._update, version)
         for hour in range(1, int(until_s // 3600) + 1):
             self._world.run_until(self._at(midnight + hour * 3600 - 1))
             found = self._gate.heap() if self._runtime == "micropython" else None
@@ -434,6 +455,27 @@ class Soak:
             self._disturb(fault.lasts + 10)
             self._later(ends, self._revive, chip)
 
+    def _update(self, version: int) -> None:
+        """Bring a release to the gate: a good one, or one that dies again and again."""
+        name = "good" if version == _GOOD else "bad"
+        self.outcome.faults[f"{name} update"] = 1
+        firmware = self._firmware(name, *((_DIES,) if version == _BAD else ()))
+        data = release.build(_RELEASE_KEY, version, name, firmware=firmware)
+        self._office.books.releases["A"] = version, data
+        self._office.acted()
+        self._resets_until = self._world.unix() + _UPDATE_LASTS_S
+        self._disturb(_UPDATE_LASTS_S)
+        self._later(self._resets_until, self._judge_update, version)
+
+    def _judge_update(self, version: int) -> None:
+        status = self._gate.status()
+        slot = None if status is None else status["slot"]
+        wanted = "confirmed" if version == _GOOD else "rejected"
+        if not slot or slot[1:3] != [wanted, _GOOD]:
+            self._problem(f"after release {version} the slot is {slot}")
+        if ("update_rejected" in self.outcome.alarms) != (version == _BAD):
+            self._problem(f"after release {version}: alarms {self.outcome.alarms}")
+
     def _revive(self, chip: Any) -> None:
         chip.dead = False
 
@@ -472,7 +514,7 @@ class Soak:
                 self._problem(f"the relay {direction} was on without a record")
         elif kind == "hung":
             self._problem("the interpreter hangs")
-        elif kind == "reset":
+        elif kind == "reset" and self._world.unix() > self._resets_until:
             self._problem("a reset, cause %d" % fields["cause"])
 
     def _record(self, at_us: int, event: records.Event, raw: bytes) -> None:
