@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import select
 
 from tests.host.update_bench import KEY, PUBLIC, STRANGER, patched, resigned
 from tools.board import release
 from tools.cli.main import pinter
-from tools.office import updates
+from tools.office import folder, updates
+from tools.office.db import engine, models
 from tools.office.session import CONFIRMED, REFUSED, TRIAL, WENT_BACK
 from tools.office.updates import LATE_S, UpdateError, Updates
 
@@ -186,6 +188,14 @@ def test_the_command_starts_shows_and_stops(office, tmp_path):
     assert shown["gates"]["B"]["says"] == "went back"
     assert call(office, "update", "stop") == "11 1.0.11: stopped\n"
     assert "no release is being rolled out" in call(office, "update", "stop", code=1)
+    assert "all fits" in call(office, "verify")
+    of = folder.load(office)
+    books = engine.connect(of.database)
+    with engine.reading(books) as db:
+        acts = {row.act: json.loads(row.details) for row in db.scalars(select(models.Audit))}
+    books.dispose()
+    assert acts["update_start"]["release"][:2] == [11, "1.0.11"]
+    assert acts["update_stop"]["release"] == [11, "1.0.11", "by hand"]
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,14 @@ Exit codes: 0 done, 1 the rollout stopped by itself or cannot be now, 2 wrong us
 """
 
 import json
-import time
 from dataclasses import asdict
 from pathlib import Path
 
 import click
-from sqlalchemy import select
 
 from tools.board import release as releases
 from tools.cli.office_common import No, Office, Refusal, with_office
 from tools.office import updates
-from tools.office.db.engine import reading
-from tools.office.db.models import Gate
 
 
 @click.group()
@@ -41,10 +37,8 @@ def start(office: Office, path: Path, first: str | None, release_key: str | None
         raise Refusal(str(error)) from error
     except ValueError as error:
         raise Refusal("--release-key: 32 bytes in hex") from error
-    with reading(office.engine) as db:
-        gates = list(db.scalars(select(Gate.name)))
     try:
-        made = updates.order(office.folder.path, found.data, gates, office.actor, int(time.time()), first)
+        made = office.desk().roll_out(found.data, first)
     except updates.UpdateError as error:
         raise No(str(error)) from error
     click.echo(f"{made.version} {made.text}: {' | '.join(' '.join(part) for part in made.stages)}")
@@ -56,7 +50,7 @@ def start(office: Office, path: Path, first: str | None, release_key: str | None
 def stop(office: Office, why: str) -> None:
     """Give the release to no further gate. Those that run it go on with it."""
     try:
-        made = updates.stop(office.folder.path, f"{why} ({office.actor})")
+        made = office.desk().stop_rollout(why)
     except updates.UpdateError as error:
         raise No(str(error)) from error
     click.echo(f"{made.version} {made.text}: stopped")

@@ -5,6 +5,7 @@ leaves behind. Each act is one transaction: the rows, the record for the gates' 
 audit row, or nothing. Books are `db.models`; what a gate is sent from them is `books`.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from firmware.config import ClassRule
 from firmware.crypto import card_key, hmac_sha256
 from firmware.policy import ALARMS, MODES
 from firmware.presence import INSIDE, OUTSIDE, UNKNOWN, last_reset
-from tools.office import audit, bookings
+from tools.office import audit, bookings, updates
 from tools.office.db.engine import writing
 from tools.office.db.models import (
     CANCELLED,
@@ -475,6 +476,21 @@ class Desk:
             )
             act.change(row)
             return row
+
+    def roll_out(self, data: bytes, first: str | None = None) -> updates.Order:
+        """Begin to bring the release of the firmware in `data` to all gates. Raises updates.UpdateError."""
+        with self._act("update_start") as act:
+            gates = list(act.session.scalars(select(Gate.name)))
+            made = updates.order(self._folder.path, data, gates, self._actor, act.now, first)
+            act.details["release"] = [made.version, made.text, hashlib.sha256(data).hexdigest()]
+            return made
+
+    def stop_rollout(self, why: str) -> updates.Order:
+        """Bring it to no further gate. Raises updates.UpdateError."""
+        with self._act("update_stop") as act:
+            made = updates.stop(self._folder.path, f"{why} ({self._actor})")
+            act.details["release"] = [made.version, made.text, why]
+            return made
 
     # Parts of acts
 
