@@ -70,7 +70,7 @@ class Session:
         """Return what the board has sent, b"" if nothing came for a moment. Raises SessionError."""
 
         def act() -> bytes:
-            port = self._transport.serial
+            port: Any = self._transport.serial
             waiting = port.inWaiting()
             if not waiting:
                 time.sleep(_MOMENT_S)

@@ -154,6 +154,11 @@ def _show(
         _judge(journal, as_json)
 
 
+def _follows(key: bytes | None, before: bytes | None, raw: bytes) -> bool:
+    """Tell whether the record `raw` comes after the one whose MAC is `before`."""
+    return not key or not before or equal(hmac_sha256(key, before, raw[:_BODY])[:8], raw[_BODY:])
+
+
 def _follow(board: session.Session, data: bytes, key: bytes | None, utc_offset_min: int) -> None:
     """Print what the gate writes from now on; say so where it does not follow from what was before."""
     before: bytes | None = None
@@ -164,8 +169,7 @@ def _follow(board: session.Session, data: bytes, key: bytes | None, utc_offset_m
         for raw in follow.records_of(board):
             event = records.unpack_event(raw)
             click.echo(_line(event, utc_offset_min))
-            is_next = key is None or before is None or event.type == "torn"
-            if not is_next and not equal(hmac_sha256(key, before, raw[:_BODY])[:8], raw[_BODY:]):
+            if event.type != "torn" and not _follows(key, before, raw):
                 click.echo(f"changed: record {event.seq} does not follow from the one before", err=True)
             before = raw[_BODY:]
     except KeyboardInterrupt:
