@@ -137,7 +137,7 @@ def hangs_in_boot(folder: pathlib.Path) -> pathlib.Path:
 
 
 # What is wrong, and within which time the gate is back with what ran before: three starts and a fourth.
-FAILURES = {
+FAILURES: dict[Callable[[pathlib.Path], pathlib.Path], int] = {
     fails_in_import: 12 * SECOND,
     fails_in_start: 15 * SECOND,
     hangs_in_import: 3 * 62 * SECOND + 10 * SECOND,

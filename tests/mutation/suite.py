@@ -35,6 +35,7 @@ SUITES = {
     "repeats": ("portable/test_repeats",),
     "counters": ("portable/test_counters",),
     "rtcmem": ("portable/test_rtcmem",),
+    "crash": ("portable/test_crash",),
     "mqtt": ("portable/test_mqtt",),
     "mqtt_connect": ("portable/test_mqtt",),
     "errors": ("portable/test_config",),
