@@ -90,6 +90,10 @@ FAULTS = {
     "cut_in_the_table": (lambda data: data[:1000], "total: 1000 bytes of"),
     "cut_by_a_byte": (lambda data: data[:-1], "total: "),
     "longer": (lambda data: data + b"\0", "total: "),
+    "bytes_of_no_module": (
+        lambda data: resigned(patched(data, 52, struct.pack(">I", len(data) + 4))) + b"more",
+        "total: 4 bytes are in no module",
+    ),
     "last_byte": (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "wiring: is not what was signed"),
 }
 
@@ -109,6 +113,16 @@ def test_a_directory_kept_for_going_back_survives_a_refusal(board, bundle):
     before = board.files()
     assert board.install(update_bench.bundle(13)[:-1]).startswith("refused total")
     assert board.files() == before
+
+
+def test_what_a_cut_left_goes_before_room_is_made(board, bundle):
+    (board.home / "b.pack").write_bytes(bundle)
+    before = board.files()
+    for name in ("update.bundle", "update.bundle.new"):
+        (board.home / name).write_bytes(b"half of a release")
+    script = "import sys; sys.path.insert(0, 'a')\nfrom firmware.update import install_now\n"
+    assert board.run(script + f"print(install_now({update_bench.NAME!r}, False, 1000))") == "room"
+    assert board.files() == before, "there was room: what it would go back to stays"
 
 
 def test_an_older_release_is_taken_by_force(board):
