@@ -43,3 +43,12 @@ def test_anything_else_is_no_text_of_a_fault():
         except ValueError:
             continue
         raise AssertionError(text)
+
+
+def test_it_is_said_what_was_no_text():
+    try:
+        crash.facts("start, cause 1\nmore")
+    except ValueError as error:
+        assert str(error) == "no text of a fault: start"
+    else:
+        raise AssertionError
