@@ -183,6 +183,11 @@ HOST = {
     ),
     # The firmware's application, on a computer.
     ("host_sim.bench.link_on_device",): (("firmware.app",), True),
+    # Gates on CPython: the firmware's stores and its end of the link.
+    ("host_sim.bench.sync_fleet",): (
+        (*_FIRMWARE_FOR_HOST, "firmware", "firmware.allowlist", "firmware.journal", "firmware.sync"),
+        True,
+    ),
     # Measures the firmware's stores themselves.
     ("host_sim.bench.store", "host_sim.bench.store_on_device"): (
         (

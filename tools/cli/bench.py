@@ -6,6 +6,7 @@ Owns the words on the terminal and the exit codes (0 within the limits, 1 over o
 
 import json
 import sys
+from pathlib import Path
 
 import click
 
@@ -259,6 +260,73 @@ def office(as_json: bool, cards: int, years: float, visits: int, gates: int, url
             limit = "" if figure.limit is None else " (limit %g, target %g)" % (figure.limit, figure.target)
             click.echo("%-40s %12s %s%s" % (figure.name, format(figure.value, ","), figure.unit, limit))
     lines = bench.over(found)
+    for line in lines:
+        click.echo(line, err=True)
+    sys.exit(1 if lines else 0)
+
+
+@group.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--gates", default=100, show_default=True, type=click.IntRange(1, 1020))
+@click.option("--events", default=100_000, show_default=True, type=click.IntRange(2), help="Of all gates.")
+@click.option(
+    "--taps", default=60.0, show_default=True, type=click.FloatRange(1), help="A minute, of a gate."
+)
+@click.option("--changes", default=5.0, show_default=True, type=click.FloatRange(0.1), help="A second.")
+@click.option("--broker", metavar="URL", help="mqtt://HOST:PORT, without passwords [default: a mosquitto].")
+@click.option("--database", metavar="URL", help="A PostgreSQL server [default: SQLite in files].")
+@click.option("--plain", is_flag=True, help="The gates come to our mosquitto without TLS.")
+@click.option("--every-record", is_flag=True, help="Gates journal what they hear, too, as the firmware does.")
+@click.option("--profile", type=click.Path(path_type=Path), help="Put profiles of `serve` here (slower).")
+def sync(
+    as_json: bool,
+    gates: int,
+    events: int,
+    taps: float,
+    changes: float,
+    broker: str | None,
+    database: str | None,
+    plain: bool,
+    every_record: bool,
+    profile: Path | None,
+) -> None:
+    """Let gates and desks work at rush hour: how soon changes are everywhere, and whether all events come.
+
+    Real processes and sockets in real time: what else this machine does is in the figures. A tap leaves two
+    events. An office has 250 gates at most here: more gates are several sites. Exit code 0: within the limit,
+    and nothing lost, doubled or different; 1: not.
+    """
+    from dataclasses import asdict
+
+    from host_sim.bench import sync as bench
+    from tools.office.db.engine import BooksError
+    from tools.office.folder import FolderError
+
+    options = bench.Options(
+        gates=gates,
+        events=events,
+        per_minute=taps,
+        changes_s=changes,
+        tls=not plain,
+        every_record=every_record,
+        broker=broker,
+        database=database,
+        profile=profile,
+    )
+    try:
+        found, problems = bench.measure(options, say=lambda line: click.echo(line, err=True))
+    except (bench.BenchError, BooksError, FolderError) as error:
+        click.echo("Error: %s" % error, err=True)
+        sys.exit(2)
+    if as_json:
+        click.echo(json.dumps([asdict(figure) for figure in found], indent=2))
+    else:
+        for figure in found:
+            goal = "" if figure.target is None else " (target %g)" % figure.target
+            if figure.limit is not None:
+                goal = " (limit %g, target %g)" % (figure.limit, figure.target)
+            click.echo("%-50s %12s %s%s" % (figure.name, format(figure.value, ","), figure.unit, goal))
+    lines = [*problems, *bench.over(found)]
     for line in lines:
         click.echo(line, err=True)
     sys.exit(1 if lines else 0)
