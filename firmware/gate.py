@@ -329,10 +329,11 @@ class Gate:
             self.alarms["fault", 0] = True
             return False
 
-    def _forget_all(self):
-        still = self.presence.forget_all(self.clock.now())
-        self.record("reset", party=still)
-        self._reset_at = self.clock.now()
+    def _forget_all(self, due=0):
+        """Make all positions unknown as of now, or of `due` (Unix time): what others tell of later counts."""
+        self._reset_at = due or self.clock.now()
+        still = self.presence.forget_all(self._reset_at)
+        self.record("reset", party=still, unix=due)
         return still
 
     # Now and then
@@ -345,7 +346,7 @@ class Gate:
         if self.clock.trusted:
             due = last_reset(self.site.presence_reset, self.site.utc_offset_min, now)
             if due is not None and due > self._reset_at:
-                still = self._forget_all()
+                still = self._forget_all(due)
                 if still:
                     self.alarm("still_inside", party=still)
             if self.list.valid:

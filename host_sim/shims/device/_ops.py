@@ -50,8 +50,8 @@ SOCKETS = 8
 SOCKET_AGAIN = 11  # EAGAIN; other errors are numbers of errno too
 
 # Boot facts: time of the RTC in us since 2000, ticks_ms at this instant, reset cause, CPU charges in us:
-# task wake, SHA-256 digest, AES call, garbage collection, SPI frame; grain of asyncio sleeps in ms; by how many
-# us the RTC gains in a second.
+# task wake, SHA-256 digest, AES call, garbage collection, SPI frame; grain of asyncio sleeps in ms; us that
+# the RTC gains in a second.
 BOOT = "<qIBIIIIIIi"
 
 PROBE_STATUS = 1
