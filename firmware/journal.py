@@ -16,6 +16,7 @@ from . import records
 from .crypto import hmac_sha256
 from .errors import StoreError
 
+_LAST = const(0xFFFFFF00)  # no sector begins after it: numbers have 32 bits, and are never used again
 _PLACES = const(127)  # records in a sector, after its header
 _SIZE = const(32)  # bytes of a record, and of a header
 _BODY = const(24)  # bytes of either before their MAC
@@ -86,7 +87,7 @@ class Journal:
 
     def idle(self) -> bool:
         """Make one sector ready (one erase) if the office has what it holds; return True if that was done."""
-        if self._spare() >= _SPARE_IDLE:
+        if self._spare() >= _SPARE_IDLE or self._room > _LAST:
             return False
         if self._full() and self.oldest + _PLACES - 1 > max(self.acknowledged, self._saved):
             return False
@@ -137,6 +138,8 @@ class Journal:
     def _extend(self):
         """Erase the sector after the last one that is ready, with the oldest records if it has them."""
         base = _UNKNOWN
+        if self._room > _LAST:
+            raise StoreError("journal: no number is left")
         if self._full():
             end = self.oldest + _PLACES - 1
             if end > self._saved:

@@ -44,7 +44,8 @@ def card_key(number, tag):
 
 def signed(kind, seq_from, seq_to, credentials, card_keys, key=KEY, site="JKT", gate="A", expires=0):
     """Return a bundle of packed credentials and card keys in the order in which they come."""
-    fields = kind, site, gate, seq_from, seq_to, _ISSUED + seq_to, expires or _ISSUED + seq_to + LIFE
+    issued = _ISSUED + min(seq_to, 0x7FFFFFFF)
+    fields = kind, site, gate, seq_from, seq_to, issued, expires or issued + LIFE
     body = bundles.pack_header(bundles.Header(*(fields + (len(credentials), len(card_keys)))))
     body += b"".join(credentials) + b"".join(card_keys)
     return body + hmac_sha256(key, body)
