@@ -19,6 +19,7 @@ if _TYPE_CHECKING:
     from .cards.iso14443a import Scanner
     from .drivers.feedback import Feedback
     from .drivers.inputs import Input
+    from .drivers.mcp23017 import MCP23017
     from .drivers.mfrc522 import MFRC522
 
 _RMT_HZ = const(312500)
@@ -37,6 +38,7 @@ class Hardware:
         guards: "tuple[Input, Input]"
         fire: Input
         tamper: Input
+        expander: "MCP23017 | None"
         rtc: Any
         reset_cause: int
         reset: Callable[[], object]

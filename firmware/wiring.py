@@ -1,10 +1,13 @@
 """Turns the constants of a board into drivers: the only place where pins and buses are made.
 
-Outputs come first and in their safe state. It hands all of it over in one object and decides nothing. Loaded
-at boot only.
+Outputs come first and in their safe state. It hands all of it over in one object and decides nothing. A number
+from 64 on is a pin of the expander; None is a part that the board does not have. Loaded at boot only.
 """
 
-from machine import RTC, SPI, Pin, reset, reset_cause
+from time import ticks_ms
+
+from machine import I2C, RTC, SPI, Pin, reset, reset_cause
+from micropython import const
 
 from .cards.iso14443a import Scanner
 from .drivers.feedback import Feedback
@@ -12,14 +15,30 @@ from .drivers.inputs import Input
 from .drivers.mfrc522 import MFRC522
 from .hardware import Hardware, relay
 
+_EXPANDER = const(64)
+
 
 def connect(board) -> Hardware:
     """Return the hardware of `board`, a module of constants made from its board.toml."""
     made = Hardware()
     made.relays = relay(board.RELAY_IN), relay(board.RELAY_OUT)
-    made.feedback = Feedback(
-        _output(board.LAMP_GREEN, 0), _output(board.LAMP_RED, 0), _output(board.BUZZER, 0)
-    )
+    made.expander = chip = _expander(board)
+
+    def output(number, level):
+        if number is None:
+            return _nothing
+        return Pin(number, Pin.OUT, value=level) if number < _EXPANDER else chip.pin(number - _EXPANDER, level)
+
+    def contact(number, active, is_pulled_up):
+        if number is None:
+            pin = _nothing
+        elif number >= _EXPANDER:
+            pin = chip.pin(number - _EXPANDER)
+        else:
+            pin = Pin(number, Pin.IN, Pin.PULL_UP) if is_pulled_up else Pin(number, Pin.IN)
+        return Input(pin, active)
+
+    made.feedback = Feedback(output(board.LAMP_GREEN, 0), output(board.LAMP_RED, 0), output(board.BUZZER, 0))
     spi = SPI(
         board.SPI_ID,
         baudrate=board.SPI_BAUD,
@@ -28,15 +47,17 @@ def connect(board) -> Hardware:
         miso=Pin(board.SPI_MISO),
     )
     made.chips = (
-        MFRC522(spi, _output(board.READER_IN_CS, 1), _output(board.READER_IN_RST, 0)),
-        MFRC522(spi, _output(board.READER_OUT_CS, 1), _output(board.READER_OUT_RST, 0)),
+        MFRC522(spi, output(board.READER_IN_CS, 1), output(board.READER_IN_RST, 0)),
+        MFRC522(spi, output(board.READER_OUT_CS, 1), output(board.READER_OUT_RST, 0)),
     )
     made.readers = Scanner(made.chips[0]), Scanner(made.chips[1])
     active = board.SENSOR_ACTIVE
-    made.sensors = _input(board.SENSOR_IN, active, False), _input(board.SENSOR_OUT, active, False)
-    made.guards = _input(board.GUARD_IN, 0, True), _input(board.GUARD_OUT, 0, True)
-    made.fire = _input(board.FIRE, 1, False)  # normally closed to ground: a broken wire is fire
-    made.tamper = _input(board.TAMPER, 1, False)
+    made.sensors = contact(board.SENSOR_IN, active, False), contact(board.SENSOR_OUT, active, False)
+    made.guards = contact(board.GUARD_IN, 0, True), contact(board.GUARD_OUT, 0, True)
+    made.fire = contact(board.FIRE, 1, False)  # normally closed to ground: a broken wire is fire
+    made.tamper = contact(board.TAMPER, 1, False)
+    if chip:
+        chip.poll(ticks_ms())
     made.rtc = RTC()
     made.board = board
     made.reset_cause = reset_cause()
@@ -44,9 +65,15 @@ def connect(board) -> Hardware:
     return made
 
 
-def _output(number, level):
-    return Pin(number, Pin.OUT, value=level)
+def _expander(board):
+    """Return the chip with the pins from 64 on, None where the board has none."""
+    if not board.EXPANDER:
+        return None
+    from .drivers.mcp23017 import MCP23017
+
+    return MCP23017(I2C(0, scl=Pin(board.I2C_SCL), sda=Pin(board.I2C_SDA)), *board.EXPANDER)
 
 
-def _input(number, active, is_pulled_up):
-    return Input(Pin(number, Pin.IN, Pin.PULL_UP) if is_pulled_up else Pin(number, Pin.IN), active)
+def _nothing(level=0):
+    """Stand in for the pin of a part that is left out: takes every level, reads 0."""
+    return 0

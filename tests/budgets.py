@@ -38,7 +38,7 @@ BUDGETS = (
     Budget(450, False, ("listflash",)),
     Budget(1600, False, ("bundles",)),
     Budget(1200, False, ("recover",)),
-    Budget(2550, True, ("journal",)),
+    Budget(2570, True, ("journal",)),
     Budget(1450, False, ("journal_open",)),
     Budget(700, False, ("counters",)),
     Budget(4600, False, ("cards/signed", "cards/type2", "cards/classic", "drivers/mfrc522_crypto1")),

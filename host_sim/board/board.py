@@ -133,6 +133,12 @@ class VirtualBoard:
         self._stopping = True
         self._signal()
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of the interpreter that runs now."""
+        interpreter = self._interpreter
+        return None if interpreter is None else interpreter.process.pid
+
     def _signal(self) -> None:
         try:
             os.write(self._waker, b"\0")

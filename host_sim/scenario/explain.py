@@ -176,23 +176,28 @@ VALUES: Mapping[str, Callable[[Case], str]] = {
 }
 
 
+def explanation(policy: types.ModuleType, site: Any, tap: Any, presence: Any, decision: Any) -> Explanation:
+    """Return why `policy` came to `decision` for `tap`; nothing is changed."""
+    case = Case(site, tap, presence, *policy.case(site, tap, presence))
+    rows = []
+    for reason, _, _, predicate in policy.ROWS[
+        tap.direction if tap.list_valid or tap.direction == "in" else None
+    ]:
+        name = predicate.__name__
+        applied = bool(predicate(site, tap, presence, case.rule, case.position))
+        rows.append(Row(reason, name, applied, VALUES[name](case)))
+        if applied:
+            break
+    return Explanation(tap.direction, tap.key, decision.allow, decision.reason, tuple(rows))
+
+
 def watch(policy: types.ModuleType, tell: Callable[[Explanation], None]) -> None:
     """Let `tell` hear of every decision that `policy.decide` makes from now on."""
     decide = policy.decide
 
     def explained(site: Any, tap: Any, presence: Any) -> Any:
         decision = decide(site, tap, presence)
-        case = Case(site, tap, presence, *policy.case(site, tap, presence))
-        rows = []
-        for reason, _, _, predicate in policy.ROWS[
-            tap.direction if tap.list_valid or tap.direction == "in" else None
-        ]:
-            name = predicate.__name__
-            applied = bool(predicate(site, tap, presence, case.rule, case.position))
-            rows.append(Row(reason, name, applied, VALUES[name](case)))
-            if applied:
-                break
-        tell(Explanation(tap.direction, tap.key, decision.allow, decision.reason, tuple(rows)))
+        tell(explanation(policy, site, tap, presence, decision))
         return decision
 
     policy.decide = explained  # pyright: ignore[reportAttributeAccessIssue]

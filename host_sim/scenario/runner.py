@@ -89,9 +89,7 @@ class Run:
                 world.network.names[ntp.NAME] = ntp.ADDRESS[0]
                 world.network.datagrams[ntp.ADDRESS] = self._time_server.answer
             for name in scenario.gates:
-                gate = world.add_gate(
-                    name, **stage.gate(scenario, name, world.start_unix), hooks=self._hooks(name)
-                )
+                gate = world.add_gate(name, **self._provisioned(name), hooks=self._hooks(name))
                 self._gates[name] = gate
                 watch = Watch(name, self._keys, classes, self.log, lambda gate=gate: _inside(gate))
                 self._watches[name] = watch
@@ -100,7 +98,7 @@ class Run:
             start_us = scenario.start_us - self._start_unix_us
             self._end_us = start_us
             try:
-                world.run_until(start_us - 1)
+                self._advance(start_us - 1)
                 for name, watch in self._watches.items():
                     if _inside(self._gates[name]) is None:
                         self._fail(None, "gate %s in service at the start" % name, "no answer")
@@ -110,7 +108,7 @@ class Run:
                     self._end_us = max(self._end_us, at_us)
                     world.at(at_us, self._step, step)
                 while world.now < self._end_us + _TAIL_US:
-                    world.run_until(self._end_us + _TAIL_US)
+                    self._advance(self._end_us + _TAIL_US)
             except (Ended, HardwareError) as error:
                 step = next((watch.current for watch in self._watches.values()), None)
                 self._fail(step, "firmware that runs", " ".join(str(error).split()))
@@ -120,6 +118,14 @@ class Run:
                 self.failures += watch.failures
                 self._verify_journal(name)
         self.failures.sort(key=lambda failure: failure.step)
+
+    def _advance(self, until_us: int) -> None:
+        """Let the world run up to `until_us`, or a part of the way."""
+        self._world.run_until(until_us)
+
+    def _provisioned(self, name: str) -> dict[str, Any]:
+        """Return the arguments of `World.add_gate` for the gate `name`."""
+        return stage.gate(self.scenario, name, self._world.start_unix)
 
     def _hooks(self, gate: str) -> Hooks:
         """Return what listens to the decisions of a gate on CPython."""

@@ -8,6 +8,7 @@ import json
 import random
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tools.office import folder
@@ -19,26 +20,6 @@ PRINCIPALS = [f"0A0000{number:02X}" for number in range(1, 5)]
 COMPANIONS = [f"0B0000{number:02X}" for number in range(1, 5)]
 STAFF = [f"0C0000{number:02X}" for number in range(1, 9)]  # handed out at the start; only gates see them
 HOUR = 3600
-
-
-def work(office: Path, log: Path, run: int, seed: int) -> None:
-    """Do random acts in `office` until somebody ends the process; `run` tells its actors from others'."""
-    of = folder.load(office)
-    books = engine.connect(of.database)
-    chance = random.Random(seed)
-    with log.open("a", buffering=1) as lines:
-        number = 0
-        while True:
-            number += 1
-            actor = f"k{run}-{number}"
-            lines.write(json.dumps([actor, "begun"]) + "\n")
-            try:
-                act(Desk(of, books, time.time, actor), chance)
-                lines.write(json.dumps([actor, "done"]) + "\n")
-            except DeskError as refusal:
-                lines.write(json.dumps([actor, "refused", str(refusal)]) + "\n")
-            except BooksError as error:
-                lines.write(json.dumps([actor, "failed", str(error)]) + "\n")
 
 
 def act(desk: Desk, chance: random.Random) -> None:
@@ -61,6 +42,34 @@ def act(desk: Desk, chance: random.Random) -> None:
             desk.restore(blue)
         case _:
             desk.command(chance.choice("ABC"), "identify", "")
+
+def work(
+    office: Path,
+    log: Path,
+    run: int,
+    seed: int,
+    do: Callable[[Desk, random.Random], None] = act,
+    pause_s: float = 0,
+) -> None:
+    """Do random acts in `office` until somebody ends the process, `pause_s` apart; `run` tells its actors from
+    others'."""
+    of = folder.load(office)
+    books = engine.connect(of.database)
+    chance = random.Random(seed)
+    with log.open("a", buffering=1) as lines:
+        number = 0
+        while True:
+            number += 1
+            actor = f"k{run}-{number}"
+            lines.write(json.dumps([actor, "begun"]) + "\n")
+            try:
+                do(Desk(of, books, time.time, actor), chance)
+                lines.write(json.dumps([actor, "done"]) + "\n")
+            except DeskError as refusal:
+                lines.write(json.dumps([actor, "refused", str(refusal)]) + "\n")
+            except BooksError as error:
+                lines.write(json.dumps([actor, "failed", str(error)]) + "\n")
+            time.sleep(pause_s)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Numbers of records and lists, near half and at the end of their 32 bits: they go on, then end, never again."""
+"""Numbers of records and lists near half and at the end of their 32 bits: they go on, then end for good."""
 
 import list_world as lists
 from nor_device import NorDevice

@@ -19,7 +19,7 @@ import click
 from tools.cli.office_common import Office, Refusal, as_json, say, with_office
 from tools.office.api import tokens
 from tools.office.api.listen import Listen, ListenError, check
-from tools.office.service import Service
+from tools.office.service import LiveView
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -86,15 +86,17 @@ beside_serve = _options("--api", "api-", None)
 
 @contextmanager
 def beside(
-    office: Office, listen: Listen | None, service: Service | None, log: Callable[..., None]
+    office: Office, listen: Listen | None, live: LiveView | None, log: Callable[..., None]
 ) -> Iterator[None]:
-    """Answer the API while the block runs, about the gates of `service`; do nothing if `listen` is None."""
+    """Answer the API while the block runs; do nothing if `listen` is None.
+
+    `live` tells what gates do, None while they are not served here.
+    """
     if listen is None:
         yield
         return
     from tools.office.api import app, server  # takes longer to load than most commands run
 
-    live = None if service is None else service.live
     keeper = app.create(office.folder, office.engine, time.time, live, log)
     try:
         known = tokens.Tokens(office.folder.path).all()

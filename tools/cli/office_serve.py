@@ -5,22 +5,28 @@ Owns options, signals and the lines on stderr; `tools.office.serve` does the wor
 
 import fcntl
 import json
+import os
 import re
+import secrets
 import signal
+import socket
 import time
+from collections.abc import Callable
 from datetime import datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import click
+from sqlalchemy import Engine
 
 from tools.cli import office_api
 from tools.cli.office_common import Office, Refusal, as_json, say, with_office
-from tools.office import broker, mosquitto, serve
+from tools.office import broker, keys, lease, mosquitto, serve
 from tools.office.api.listen import Listen
 from tools.office.books import Books
-from tools.office.service import Service
+from tools.office.db import engine
+from tools.office.service import Live, Service
 
 _OF_ANOTHER = {"ca", "password_file", "files", "home_assistant"}  # options beside --broker
 _NAME = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
@@ -94,7 +100,8 @@ def serve_command(
 ) -> None:
     """Hold sessions with all gates: lists and commands go out, events come in. Ends on SIGTERM or Ctrl-C.
 
-    What happens is a line on stderr.
+    What happens is a line on stderr. Where the books are in PostgreSQL, a second one stands by, on this or
+    another machine, and takes over within 10 s when the first is gone.
     """
     log = _log_json if log_json else _log_text
     context = click.get_current_context()
@@ -103,27 +110,50 @@ def serve_command(
     if unfit:
         option = next(p.opts[0] for p in context.command.params if p.name in unfit)
         raise click.UsageError(f"{option} says nothing {'with' if url is not None else 'without'} --broker")
-    lock = _locked(office.folder.path / "serve.lock")
+    site = office.folder.site
     try:
-        service = Service(office.folder, office.engine, time.time)
-        site, own = office.folder.site, None
-        if url is not None:
-            address = serve.address_of(url, _password(password_file), ca)
-        else:
-            own = broker.OwnBroker(office.folder.path / "tls", site, *listen, names)
-            address = serve.own_address(own)
-        kept = None if files is None else mosquitto.Files(files, site)
-        server = serve.Server(service, site, address, own, log, kept, home_assistant)
-        over: list[int] = []
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda number, frame: over.append(number))
-        with office_api.beside(office, listen_api, service, log):
-            server.run(lambda: bool(over))
-        log("stopped", signal=signal.Signals(over[0]).name)
-    except (serve.UrlError, broker.BrokerError, mosquitto.FilesError) as error:
+        address = None if url is None else serve.address_of(url, _password(password_file), ca)
+    except serve.UrlError as error:
         raise Refusal(str(error)) from error
-    finally:
-        lock.close()
+    over: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: over.append(number))
+    serving: list[Service] = []  # none while this program stands by
+
+    def term(books: Engine, is_over: Callable[[], bool]) -> None:
+        service = Service(office.folder, books, time.time)
+        if address is None:
+            own = broker.OwnBroker(office.folder.path / "tls", site, *listen, names)
+            server = serve.Server(service, site, serve.own_address(own), own, log)
+        else:
+            kept = None if files is None else mosquitto.Files(files, site)
+            server = serve.Server(service, site, address, None, log, kept, home_assistant)
+        serving.append(service)
+        try:
+            server.run(is_over)
+        finally:
+            serving.clear()
+
+    def live() -> dict[str, Live] | None:
+        return next((service.live() for service in serving[:]), None)
+
+    faults = (serve.UrlError, broker.BrokerError, mosquitto.FilesError)
+    with office_api.beside(office, listen_api, live, log):
+        if office.folder.database.drivername == "sqlite":
+            lock = _locked(office.folder.path / "serve.lock")
+            try:
+                term(office.engine, lambda: bool(over))
+            except faults as error:
+                raise Refusal(str(error)) from error
+            finally:
+                lock.close()
+        else:
+            books = engine.connect(office.folder.database, lease.TIMEOUT_S)
+            name = f"{socket.gethostname()[:50]}:{os.getpid()}:{secrets.token_hex(4)}"
+            faults += (engine.BooksError, keys.KeyFileError)
+            lease.hold(lease.Lease(books, name), term, lambda: bool(over), log, faults)
+            books.dispose()
+    log("stopped", signal=signal.Signals(over[0]).name)
 
 
 @click.command("broker-files")
@@ -157,17 +187,21 @@ def broker_files(
     if listen[1] == office_port:
         raise click.UsageError("--office-port is the port of --listen")
     known = Books(office.folder, office.engine, time.time())
-    keys = {gate: known.gate_key(gate) for gate in known.gates()}
+    known_keys = {gate: known.gate_key(gate) for gate in known.gates()}
     files = mosquitto.Files(path, office.folder.site)
     try:
-        files.make(keys, *listen, office_port)
+        files.make(known_keys, *listen, office_port)
     except mosquitto.FilesError as error:
         raise Refusal(str(error)) from error
-    value = {"settings": str(path / files.settings.name), "gates": sorted(keys), "office_port": office_port}
+    value = {
+        "settings": str(path / files.settings.name),
+        "gates": sorted(known_keys),
+        "office_port": office_port,
+    }
     say(
         json_too,
         value,
-        f"{value['settings']}: gates ({len(keys)}) on {listen[0]}:{listen[1]}, "
+        f"{value['settings']}: gates ({len(known_keys)}) on {listen[0]}:{listen[1]}, "
         f"the office on 127.0.0.1:{office_port}",
     )
 

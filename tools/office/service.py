@@ -41,6 +41,9 @@ class Live:
     status_s: float | None
 
 
+LiveView = Callable[[], dict[str, Live] | None]  # None: another program serves the gates
+
+
 class Service:
     """The office in `folder` for its gates; `now` gives Unix seconds as a float.
 

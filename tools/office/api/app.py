@@ -25,6 +25,7 @@ from tools.office.db.engine import reading
 from tools.office.desk import Desk, DeskError, Outcome
 from tools.office.folder import Folder
 from tools.office.listing import Row
+from tools.office.service import LiveView
 from tools.office.tables import uid
 
 PAGE, PAGE_MAX = 100, 500
@@ -61,12 +62,15 @@ def _canonical(text: str) -> str:
 
 @dataclass(frozen=True)
 class Context:
-    """What routes need. `live` tells what gates do; None: their sessions are not in this program."""
+    """What routes need. `live` tells what gates do; None: their sessions are not in this program.
+
+    It returns None while another program has them.
+    """
 
     folder: Folder
     engine: Engine
     now: Callable[[], float]
-    live: metrics.LiveView | None
+    live: LiveView | None
     tokens: Tokens
     metrics: metrics.Metrics
     streams: stream.Streams
@@ -91,7 +95,7 @@ def _router(role: str) -> APIRouter:
 
 
 def create(
-    folder: Folder, engine: Engine, now: Callable[[], float], live: metrics.LiveView | None, log: Log
+    folder: Folder, engine: Engine, now: Callable[[], float], live: LiveView | None, log: Log
 ) -> Keeper:
     """Return the API of the office in `folder`, with its books behind `engine`."""
     context = Context(
@@ -336,7 +340,7 @@ def _gates(context: Context) -> list[APIRouter]:
         return value
 
     def all_gates() -> list[Row]:
-        live = context.live() if context.live is not None else {}
+        live = (context.live() if context.live is not None else None) or {}
         with reading(context.engine) as db:
             return [now_of(db, row, live) for row in listing.gates(db)]
 
@@ -465,7 +469,7 @@ def _watch(context: Context) -> list[APIRouter]:
             return {
                 "site": context.folder.site,
                 "time": int(context.now()),
-                "serving": context.live is not None,
+                "serving": context.live is not None and context.live() is not None,
                 "last_event": state.last_event,
                 "acts": state.audit_seq,
             }

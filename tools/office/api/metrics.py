@@ -21,9 +21,8 @@ from tools.office import eventlog, listing
 from tools.office.db import models
 from tools.office.db.engine import reading
 from tools.office.folder import Folder
-from tools.office.service import Live
+from tools.office.service import Live, LiveView
 
-LiveView = Callable[[], dict[str, Live]]
 disable_created_metrics()  # when a figure began says nothing here
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 

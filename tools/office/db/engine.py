@@ -4,6 +4,7 @@ Owns connections and locking. One writer at a time: `writing` begins with the lo
 that an act sees what the one before it left, whatever the database.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,25 +13,34 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event, select
+from sqlalchemy import Engine, create_engine, event, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from tools.office.db.models import State
+from tools.office.db.models import Lease, State
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_S = 5.0  # how long one writer waits for another
+# PostgreSQL ends a transaction whose program is silent for so long: it may hang, and all others wait for it.
+_SILENT_S, _SERVER_SILENT_S = 30, 4
+
+# A connection that the server ended is told as BooksError, not by the pool on stderr as well.
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 
 class BooksError(Exception):
     """The books cannot be opened or written; the text is one line for the user."""
 
 
-def parse_url(text: str) -> URL:
+class FencedError(Exception):
+    """Another holder of the lease has begun: what this program wanted to write did not happen."""
+
+
+def parse_url(words: str) -> URL:
     """Return the URL of a database, `sqlite:///FILE` or `postgresql://USER@HOST/NAME`. Raises BooksError."""
     try:
-        url = make_url(text)
+        url = make_url(words)
     except ArgumentError as error:
         raise BooksError("database: not a URL like sqlite:///FILE or postgresql://USER@HOST/NAME") from error
     if url.drivername in ("postgresql", "postgres"):
@@ -42,10 +52,13 @@ def parse_url(text: str) -> URL:
     return url
 
 
-def connect(url: URL) -> Engine:
-    """Return an engine for `url`. Nothing is opened before it is used."""
+def connect(url: URL, timeout_s: float | None = None) -> Engine:
+    """Return an engine for `url`. Nothing is opened before it is used.
+
+    A PostgreSQL that is silent for `timeout_s` counts as away; None = it is waited for.
+    """
     if url.drivername != "sqlite":
-        return create_engine(url)
+        return create_engine(url, connect_args={} if timeout_s is None else {"timeout": timeout_s})
     engine = create_engine(url, connect_args={"timeout": _BUSY_S})
 
     @event.listens_for(engine, "connect")
@@ -61,15 +74,28 @@ def connect(url: URL) -> Engine:
     return engine
 
 
+def fenced(engine: Engine, fence: int) -> Engine:
+    """Return `engine` for the holder of the lease with this number: `writing` raises FencedError after that
+    term.
+    """
+    return engine.execution_options(pinter_fence=fence)
+
+
 @contextmanager
 def writing(engine: Engine) -> Iterator[tuple[Session, State]]:
     """Give a session that may write, and the locked row of `State`; commit at the end, or nothing
-    happened.
+    happened. Raises BooksError; FencedError for an engine of a holder whose term is over.
     """
+    fence = engine.get_execution_options().get("pinter_fence")
     with telling(), engine.connect() as connection:
         connection.info["writing"] = True
         with Session(connection, expire_on_commit=False) as session, session.begin():
+            if engine.dialect.name == "postgresql":
+                silent_s = _SILENT_S if fence is None else _SERVER_SILENT_S
+                session.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{silent_s}s'"))
             state = session.execute(select(State).with_for_update()).scalar_one_or_none()
+            if fence is not None and session.scalar(select(Lease.fence)) != fence:
+                raise FencedError("another serves")
             if state is None:
                 raise BooksError("the books are empty: pinter office init")
             yield session, state

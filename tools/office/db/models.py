@@ -50,6 +50,18 @@ class State(Base):
     audit_mac: Mapped[bytes] = mapped_column(LargeBinary(32), default=bytes(32))
 
 
+class Lease(Base):
+    """The one row of who serves the gates: see lease.py. `fence` rises with each holder, `expires` is the
+    database's time in Unix milliseconds.
+    """
+
+    __tablename__ = "leases"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    fence: Mapped[int] = mapped_column(BigInteger)
+    holder: Mapped[str] = mapped_column(String(80))
+    expires: Mapped[int] = mapped_column(BigInteger)
+
+
 class Gate(Base):
     """A gate. `generation` counts its keys, `key_id` tells which file holds the one in force."""
 
