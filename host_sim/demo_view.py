@@ -112,6 +112,7 @@ class PlainView:
         self.line(
             "Go on: pinter sim run tests/scenarios/lane.yaml   (write your own story: docs/scenarios.md)"
         )
+        self.line("       pinter sim web                             (a gate in your browser: docs/web.md)")
         self.line("       pinter sim demo --speed 60                 (the same morning, a minute a second)")
 
 

@@ -14,6 +14,7 @@ from host_sim.deploy import DeployError
 from host_sim.scenario import format as scenario_format
 from host_sim.scenario import log, runner
 from host_sim.scenario.nodes import ScenarioError
+from tools.cli.sim_web import web
 
 RUNTIMES = {"cpython": ("cpython",), "micropython": ("micropython",), "both": runner.RUNTIMES}
 
@@ -21,6 +22,9 @@ RUNTIMES = {"cpython": ("cpython",), "micropython": ("micropython",), "both": ru
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def group() -> None:
     """Run gates, cards and visitors in simulation."""
+
+
+group.add_command(web)
 
 
 @group.command()
