@@ -118,6 +118,7 @@ FIRMWARE = {
     ("link", "dial"): ((*_SERVICES, "sync", "orders", "report", "dial", "interface"), (*_HARD, "_thread")),
     ("interface",): (("errors", "drivers.wifi", "drivers.ethernet"), _HARD),
     ("hardware", "flash"): ((*_SERVICES, "flash", "drivers.*", "cards.*"), _HARD),
+    ("expander",): (("errors",), _HARD),
     ("display",): ((*_SERVICES, "drivers.ssd1306", "drivers.hd44780"), _HARD),
     ("doctor",): (("errors", "wiring", "hardware", "drivers.*"), (*_HARD, "platform")),
     ("doctor_stores",): ((*_STORES, "flash"), _HARD),
@@ -137,6 +138,7 @@ FIRMWARE = {
             "link",
             "sntp",
             "display",
+            "expander",
         ),
         _SOFT,
     ),
@@ -156,7 +158,7 @@ FIRMWARE = {
 # --- the host ----------------------------------------------------------------------------------------------
 
 _FIRMWARE_FOR_HOST = tuple("firmware." + name for name in FOR_HOST)
-_SHARED_TOOLS = ("tools.runtime", "tools.mpy")
+_SHARED_TOOLS = ("tools.runtime", "tools.mpy", "tools.plots")
 
 # modules: (what they may import from this project, whether they may import packages from requirements.txt).
 HOST = {
@@ -167,12 +169,16 @@ HOST = {
     ("host_sim.shims.board.*",): ((), False),
     ("host_sim.shims.cpython.*",): ((), False),
     ("tools.runtime", "tools.mpy"): (_SHARED_TOOLS, True),
+    ("tools.plots",): ((), False),
     ("tools.board", "tools.board.*"): (
         (*_FIRMWARE_FOR_HOST, *_SHARED_TOOLS, "tools.board", "tools.board.*"),
         True,
     ),
     ("tools.docs", "tools.docs.*"): ((*_FIRMWARE_FOR_HOST, "tools.docs", "tools.docs.*"), True),
-    ("tools.office", "tools.office.*"): ((*_FIRMWARE_FOR_HOST, "tools.office", "tools.office.*"), True),
+    ("tools.office", "tools.office.*"): (
+        (*_FIRMWARE_FOR_HOST, "tools.plots", "tools.office", "tools.office.*"),
+        True,
+    ),
     ("tools.card", "tools.card.*"): (
         (*_FIRMWARE_FOR_HOST, "tools.card", "tools.card.*", "tools.office", "tools.office.*"),
         True,
@@ -188,6 +194,8 @@ HOST = {
         (*_FIRMWARE_FOR_HOST, "firmware", "firmware.allowlist", "firmware.journal", "firmware.sync"),
         True,
     ),
+    # Its limits are those that the tests hold.
+    ("host_sim.bench.size",): ((*_SHARED_TOOLS, "tests.budgets"), True),
     # Measures the firmware's stores themselves.
     ("host_sim.bench.store", "host_sim.bench.store_on_device"): (
         (

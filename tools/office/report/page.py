@@ -6,7 +6,7 @@ Owns the markup. Every text goes through `escape`.
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from tools.office.report import svg
+from tools import plots
 from tools.office.report.figures import ALL, HOURS, QUARTERS
 from tools.office.report.text import evidence
 from tools.office.report.whole import Report, minutes
@@ -76,12 +76,12 @@ def _passages(report: Report, say: Speaker) -> Iterator[str]:
     for label, by_class in (("entries", figures.entries), ("exits", figures.exits)):
         if by_class:
             yield f"<h3>{escape(say(label))}</h3>"
-            yield svg.columns(f"{say(label)}: {say('hour')}", by_class, ticks)
+            yield plots.columns(f"{say(label)}: {say('hour')}", by_class, ticks)
             rows = [(cls, sum(hours)) for cls, hours in by_class.items()]
             yield _table((say("class"), say(label)), rows)
     yield f"<h3>{escape(say('inside'))}</h3>"
     quarters = {i: f"{i // 4:02}" for i in range(0, QUARTERS, 4)}
-    yield svg.columns(say("inside"), {say("inside"): figures.inside}, quarters)
+    yield plots.columns(say("inside"), {say("inside"): figures.inside}, quarters)
 
 
 def _denials(report: Report, say: Speaker) -> Iterator[str]:
@@ -92,7 +92,7 @@ def _denials(report: Report, say: Speaker) -> Iterator[str]:
             f"{say.reason(reason)} ({say(way) if way else '-'})": count
             for (way, reason), count in denials.items()
         }
-        yield svg.bars(say("denials"), named, svg.COLOURS[5])
+        yield plots.bars(say("denials"), named, plots.COLOURS[5])
 
 
 def _stays(report: Report, say: Speaker) -> Iterator[str]:
