@@ -1,16 +1,19 @@
 """What a gate's session needs of the office, out of the books: `session.Office` over the database.
 
 Owns the mirror of the database in memory (lists are built from it), and what gates make of the books: their
-events, movements, confirmed lists, alarms. An event counts as kept once it is committed; a commit that fails
-leaves nothing behind in memory either. What the desk does meanwhile, perhaps in another program, comes in by
+events, movements, confirmed lists, alarms. It is changed in memory first and written in one transaction when
+the outermost `together` ends. An event counts as kept once that is committed; a commit that fails leaves
+nothing behind in memory either. What the desk does meanwhile, perhaps in another program, comes in by
 `refresh`. Rules of the desk are `desk`'s.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine, delete, select, update
+from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from firmware import records
@@ -21,7 +24,7 @@ from tools.office.db import models
 from tools.office.db.engine import reading, writing
 from tools.office.db.models import CHANGED, COUNTS, PUBLISHED, STAGED, SUSPECT, TORN, UNSURE
 from tools.office.folder import Folder
-from tools.office.memory import FRESH_S, LIFE_S, MemoryOffice
+from tools.office.memory import FRESH_S, LIFE_S, GateState, MemoryOffice
 from tools.office.session import Movement
 from tools.office.updates import Updates
 
@@ -52,6 +55,23 @@ class _Kept(dict[int, Any]):
             return False
 
 
+@dataclass
+class _Due:
+    """What the next transaction has to write."""
+
+    alarms: list[dict[str, Any]] = field(default_factory=list)
+    confirmed: dict[str, int] = field(default_factory=dict)  # lists of gates
+    done: list[str] = field(default_factory=list)  # nonces of commands
+    # Journals by gate and id, with the key that they are under.
+    journals: dict[tuple[str, bytes], tuple[JournalCopy, str]] = field(default_factory=dict)
+    # Records in the order in which they came; whether they are new.
+    records: dict[tuple[str, bytes, int], bool] = field(default_factory=dict)
+    waiting: dict[str, GateState] = field(default_factory=dict)  # whose movements not yet told are others now
+    published: list[Movement] = field(default_factory=list)
+    is_bumped: bool = False  # a gate had a list to come
+    is_renewed: bool = False
+
+
 class Books(MemoryOffice):
     """The office in `folder` for its gates' sessions; `engine` opens its database.
 
@@ -67,7 +87,9 @@ class Books(MemoryOffice):
         self._read_at: tuple[int, ...] = ()
         self._last_move = 0
         self._time = int(now_s)  # of alarms
-        self._kept: list[models.Alarm] | None = None  # alarms for the transaction under way
+        self._due = _Due()
+        self._is_together = False
+        self._waiting: set[str] = set()  # gates with movements in the database that are not yet told
         self._key_ids: dict[str, str] = {}
         self._updates = Updates(folder.path, self.alarm)
         reset = last_reset(folder.presence_reset, folder.utc_offset_min, int(now_s))
@@ -91,27 +113,35 @@ class Books(MemoryOffice):
             at = (state.audit_seq, state.list_seq, state.last_move, state.expires, state.list_floor)
             if at == self._read_at:
                 return False
-            for gate in db.scalars(select(models.Gate).order_by(models.Gate.number)):
-                if self._key_ids.get(gate.name) != gate.key_id:
-                    self._load_gate(db, gate)
+            before = self._read_at or (None,) * len(at)
+            if at[0] != before[0]:  # gates and commands change by acts only
+                gates = select(
+                    models.Gate.name, models.Gate.number, models.Gate.key_id, models.Gate.confirmed
+                )
+                for name, number, key_id, confirmed in db.execute(gates.order_by(models.Gate.number)):
+                    if self._key_ids.get(name) != key_id:
+                        self._load_gate(db, name, number, key_id, confirmed)
+                self._load_commands(db)
             self._load_list(db, state)
-            self._load_movements(db)
-            self._load_commands(db)
+            if at[2] != before[2]:
+                self._load_movements(db)
             self._read_at = at
         return True
 
-    def _load_gate(self, db: Session, gate: models.Gate) -> None:
-        MemoryOffice.add_gate(self, gate.name, self._folder.gate_key(gate.name, gate.key_id))
-        self._key_ids[gate.name] = gate.key_id
-        of = self._gates[gate.name]
-        of.number, of.confirmed = gate.number, gate.confirmed
-        of.staged, of.unsure = (self._moves(db, gate.name, kind) for kind in (STAGED, UNSURE))
+    def _load_gate(self, db: Session, name: str, number: int, key_id: str, confirmed: int) -> None:
+        MemoryOffice.add_gate(self, name, self._folder.gate_key(name, key_id))
+        self._key_ids[name] = key_id
+        of = self._gates[name]
+        of.number, of.confirmed = number, confirmed
+        of.staged, of.unsure = (self._moves(db, name, kind) for kind in (STAGED, UNSURE))
+        self._note_waiting(name, of)
         for journal in db.scalars(
-            select(models.Journal).where(
-                models.Journal.gate == gate.name, models.Journal.key_id == gate.key_id
-            )
+            select(models.Journal).where(models.Journal.gate == name, models.Journal.key_id == key_id)
         ):
             of.journals[journal.journal_id] = self._copy(db, journal, of.key)
+
+    def _note_waiting(self, gate: str, of: GateState) -> None:
+        (self._waiting.add if of.staged or of.unsure else self._waiting.discard)(gate)
 
     def _copy(self, db: Session, journal: models.Journal, key: bytes) -> JournalCopy:
         """Return the copy of a journal as it was kept: records are fetched when they are asked for."""
@@ -217,91 +247,69 @@ class Books(MemoryOffice):
 
     def renew(self, now_s: float, life_s: int) -> None:
         """Give the list a new life of `life_s` from now on, under the next number."""
-        with writing(self._engine) as (_, state):
-            state.list_seq += 1
-            state.issued, state.expires = int(now_s), int(now_s) + life_s
-        self.refresh(now_s)
+        with self.together():
+            self._time = int(now_s)
+            self.issued, self.expires = int(now_s), int(now_s) + life_s
+            self._due.is_renewed = True
 
     def list_confirmed(self, gate: str, seq: int, now_s: float) -> None:
         """Note that `gate` has list `seq`; an older one than before, or one to come, raises an alarm."""
         if seq == self._gates[gate].confirmed:
             return
-        self._time = int(now_s)
-        if seq > self._seq:
-            self.refresh(now_s)  # it may have come on a stick
-        with self._keeping(gate) as kept:
+        with self.together():
+            self._time = int(now_s)
+            if seq > self._seq:
+                self.refresh(now_s)  # it may have come on a stick
             before = self._seq
             super().list_confirmed(gate, seq, now_s)
-            with writing(self._engine) as (db, state):
-                db.execute(update(models.Gate).where(models.Gate.name == gate).values(confirmed=seq))
-                if self._seq != before:
-                    state.list_seq = state.list_floor = max(state.list_seq + 1, self._seq)
-                    state.issued, state.expires = self.issued, self.expires
-                db.add_all(kept)
-        self.refresh(now_s)
+            self._due.confirmed[gate] = seq
+            self._due.is_bumped |= self._seq != before
 
     def journal(self, gate: str, journal_id: bytes) -> JournalCopy:
         """Return the copy of a journal; a second one under the same key raises an alarm."""
+        if not self._read_at:
+            self.refresh(self._time)  # what failed took the copies along
         of = self._gates[gate]
         if journal_id not in of.journals:
-            with self._keeping(gate) as kept:
+            with self.together():
                 copy = super().journal(gate, journal_id)
                 self._back(copy, gate)
-                with writing(self._engine) as (db, _):
-                    row = models.Journal(gate=gate, journal_id=journal_id, acknowledged=copy.acknowledged)
-                    row.key_id = self._key_ids[gate]
-                    db.add_all([row, *kept])
+                self._due.journals[gate, journal_id] = copy, self._key_ids[gate]
         return of.journals[journal_id]
 
     def take_events(self, gate: str, journal_id: bytes, first: int, raws: list[bytes]) -> None:
         """Keep records, raise an alarm for each that is wrong, and note who went through.
 
-        They are committed when this returns; only then does the copy count them as acknowledged.
+        They are committed when the outermost `together` ends; nobody may be told before.
         """
-        copy = self.journal(gate, journal_id)
-        of = self._gates[gate]
-        before, suspects = copy.acknowledged, copy.suspects
-        told = [*of.staged, *of.unsure]
-        with self._keeping(gate) as kept:
+        with self.together():
+            copy = self.journal(gate, journal_id)
+            of, due = self._gates[gate], self._due
+            before, suspects = copy.acknowledged, copy.suspects
+            told = [*of.staged, *of.unsure]
             super().take_events(gate, journal_id, first, raws)
-            with writing(self._engine) as (db, state):
-                last = min(copy.acknowledged, first + len(raws) - 1)
-                for seq in sorted({*suspects, *range(max(first, before + 1), last + 1)}):
-                    row = _event_row(gate, copy, seq)
-                    if row.state == COUNTS:
-                        state.last_event += 1
-                        row.arrived = state.last_event
-                    db.merge(row)
-                db.get_one(models.Journal, (gate, journal_id)).acknowledged = copy.acknowledged
-                if [*of.staged, *of.unsure] != told:
-                    _put_moves(db, gate, of.staged, of.unsure)
-                db.add_all(kept)
-        for part in (copy.raw, copy.events):
-            for seq in [seq for seq in part if seq <= copy.acknowledged - _IN_MEMORY]:
-                del part[seq]
+            last = min(copy.acknowledged, first + len(raws) - 1)
+            for seq in sorted({*suspects, *range(max(first, before + 1), last + 1)}):
+                due.records.setdefault((gate, journal_id, seq), seq > before)
+            due.journals[gate, journal_id] = copy, self._key_ids[gate]
+            if [*of.staged, *of.unsure] != told:
+                due.waiting[gate] = of
 
     def publish(self, gate: str) -> None:
         """Append what `gate` had to tell to the movements, the newest last."""
-        if not self._gates[gate].staged:
+        of = self._gates[gate]
+        if not of.staged:
             return
-        with writing(self._engine) as (db, state):
-            rows = db.scalars(
-                select(models.Movement)
-                .where(models.Movement.gate == gate, models.Movement.state == STAGED)
-                .order_by(models.Movement.id)
-            )
-            for row in rows.all():
-                state.last_move += 1
-                row.state, row.rank = PUBLISHED, state.last_move
-                _place(db, row)
-        self._gates[gate].staged = []
-        self.refresh(self._time)
+        with self.together():
+            self._due.published += of.staged
+            self._due.waiting[gate] = of
+            of.staged = []
 
     def command_done(self, gate: str, nonce: bytes) -> None:
         """Strike a command off."""
-        super().command_done(gate, nonce)
-        with writing(self._engine) as (db, _):
-            db.execute(update(models.Command).where(models.Command.nonce == nonce.hex()).values(done=True))
+        with self.together():
+            super().command_done(gate, nonce)
+            self._due.done.append(nonce.hex())
 
     def release(self, gate: str) -> tuple[int, bytes] | None:
         """Return the release that the gate should get now (session.Office)."""
@@ -313,13 +321,9 @@ class Books(MemoryOffice):
 
     def alarm(self, gate: str, kind: str, text: str) -> None:
         """Keep the alarm."""
-        super().alarm(gate, kind, text)
-        row = models.Alarm(time=self._time, gate=gate, kind=kind, text=text[:200])
-        if self._kept is not None:
-            self._kept.append(row)
-            return
-        with writing(self._engine) as (db, _):
-            db.add(row)
+        with self.together():
+            super().alarm(gate, kind, text)
+            self._due.alarms.append({"time": self._time, "gate": gate, "kind": kind, "text": text[:200]})
 
     def events(self, gate: str) -> list[records.Event]:
         """Return all events of a gate that count, journal after journal, under its present key."""
@@ -339,26 +343,130 @@ class Books(MemoryOffice):
                 )
             ]
 
+    # Writing
+
     @contextmanager
-    def _keeping(self, gate: str) -> Iterator[list[models.Alarm]]:
-        """Collect alarms for the transaction inside; if it fails, the gate is loaded anew."""
-        self._kept = []
+    def together(self) -> Iterator[None]:
+        """Write what gates make of the books inside in one transaction, at the end of the outermost one.
+
+        If anything fails, nothing of it happened: all is loaded anew.
+        """
+        if self._is_together:
+            yield
+            return
+        self._is_together = True
         try:
-            yield self._kept
+            yield
+            self._write()
         except BaseException:
-            self._gates[gate].journals.clear()
-            self._key_ids.pop(gate, None)
+            self._due = _Due()
+            for of in self._gates.values():
+                of.journals.clear()
+            self._key_ids.clear()
             self._read_at = ()
             raise
         finally:
-            self._kept = None
+            self._is_together = False
+
+    def _write(self) -> None:
+        due, self._due = self._due, _Due()
+        if due == _Due():
+            return
+        with writing(self._engine) as (db, state):
+            self._put_journals(db, state, due)
+            self._put_moves(db, state, due)
+            for seq in set(due.confirmed.values()):
+                gates = [gate for gate, at in due.confirmed.items() if at == seq]
+                db.execute(update(models.Gate).where(models.Gate.name.in_(gates)).values(confirmed=seq))
+            if due.is_bumped or due.is_renewed:
+                state.list_seq += 1
+                if due.is_bumped:
+                    state.list_seq = state.list_floor = max(state.list_seq, self._seq)
+                state.issued, state.expires = self.issued, self.expires
+            if due.done:
+                db.execute(update(models.Command).where(models.Command.nonce.in_(due.done)).values(done=True))
+            if due.alarms:
+                db.execute(insert(models.Alarm), due.alarms)
+        for gate, of in due.waiting.items():
+            self._note_waiting(gate, of)
+        for copy, _ in due.journals.values():
+            for part in (copy.raw, copy.events):
+                for seq in [seq for seq in part if seq <= copy.acknowledged - _IN_MEMORY]:
+                    del part[seq]
+        if due.is_bumped or due.is_renewed or due.published:
+            self.refresh(self._time)
+
+    def _put_journals(self, db: Session, state: models.State, due: _Due) -> None:
+        """Put new records in the order of their arrival, and how far the office has each journal."""
+        _put(
+            db,
+            models.Journal,
+            [
+                {"gate": gate, "journal_id": of, "key_id": key_id, "acknowledged": copy.acknowledged}
+                for (gate, of), (copy, key_id) in due.journals.items()
+            ],
+            ("gate", "journal_id"),
+            "acknowledged",
+        )
+        new = []
+        for (gate, journal_id, seq), is_new in due.records.items():
+            row = _event_row(gate, due.journals[gate, journal_id][0], seq)
+            if row["state"] == COUNTS:
+                state.last_event += 1
+                row["arrived"] = state.last_event
+            if is_new:
+                new.append(row)
+            else:
+                db.merge(models.Event(**row))
+        if new:
+            db.execute(insert(models.Event.__table__), new)  # pyright: ignore[reportArgumentType]
+
+    def _put_moves(self, db: Session, state: models.State, due: _Due) -> None:
+        """Put what waits to be told of each gate, and what is told from now on."""
+        known = [gate for gate in due.waiting if gate in self._waiting]
+        if known:
+            waiting = (models.Movement.gate.in_(known), models.Movement.state.in_((STAGED, UNSURE)))
+            db.execute(delete(models.Movement).where(*waiting))
+        rows: list[dict[str, Any]] = []
+        for of in due.waiting.values():
+            for kind, moves in ((STAGED, of.staged), (UNSURE, of.unsure)):
+                rows += [{"state": kind, "rank": None, **move._asdict()} for move in moves]
+        places: dict[bytes, Movement] = {}
+        for move in due.published:
+            state.last_move += 1
+            rows.append({"state": PUBLISHED, "rank": state.last_move, **move._asdict()})
+            if move.key not in places or places[move.key].time <= move.time:
+                places[move.key] = move
+        if rows:
+            db.execute(insert(models.Movement.__table__), rows)  # pyright: ignore[reportArgumentType]
+        _put(
+            db,
+            models.Position,
+            [
+                {"key": key, "position": _PLACES[move.direction], "time": move.time, "gate": move.gate}
+                for key, move in places.items()
+            ],
+            ("key",),
+            "time",
+        )
+
+
+def _put(db: Session, table: Any, rows: Sequence[dict[str, Any]], keys: Sequence[str], rises: str) -> None:
+    """Put rows in; one that is there, by its `keys`, is replaced unless it has a higher value in `rises`."""
+    if not rows:
+        return
+    dialect = postgresql if db.get_bind().dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table.__table__)
+    fresh = {name: statement.excluded[name] for name in rows[0] if name not in (*keys, "key_id")}
+    is_later = getattr(table, rises) <= statement.excluded[rises]
+    db.execute(statement.on_conflict_do_update(index_elements=keys, set_=fresh, where=is_later), rows)
 
 
 def _movement(row: models.Movement) -> Movement:
     return Movement(row.key, row.direction, row.cls, row.party, row.time, row.gate, row.journal_id, row.seq)
 
 
-def _event_row(gate: str, copy: JournalCopy, seq: int) -> models.Event:
+def _event_row(gate: str, copy: JournalCopy, seq: int) -> dict[str, Any]:
     raw = copy.raw[seq]
     event = records.unpack_event(raw)
     state = CHANGED
@@ -368,30 +476,14 @@ def _event_row(gate: str, copy: JournalCopy, seq: int) -> models.Event:
         state = TORN
     elif seq in copy.events:
         state = COUNTS
-    return models.Event(
-        gate=gate,
-        journal_id=copy.journal_id,
-        seq=seq,
-        raw=raw,
-        state=state,
-        time=event.time,
-        type=event.type,
-        key=event.key,
-    )
-
-
-def _put_moves(db: Session, gate: str, staged: Iterable[Movement], unsure: Iterable[Movement]) -> None:
-    """Replace what waits to be told of a gate."""
-    waiting = (models.Movement.gate == gate, models.Movement.state.in_((STAGED, UNSURE)))
-    db.execute(delete(models.Movement).where(*waiting))
-    for state, moves in ((STAGED, staged), (UNSURE, unsure)):
-        db.add_all(models.Movement(state=state, rank=None, **move._asdict()) for move in moves)
-
-
-def _place(db: Session, move: models.Movement) -> None:
-    """Note where a card is; the later movement wins."""
-    known = db.get(models.Position, move.key)
-    if known is None or known.time <= move.time:
-        db.merge(
-            models.Position(key=move.key, position=_PLACES[move.direction], time=move.time, gate=move.gate)
-        )
+    return {
+        "gate": gate,
+        "journal_id": copy.journal_id,
+        "seq": seq,
+        "raw": raw,
+        "state": state,
+        "time": event.time,
+        "type": event.type,
+        "key": event.key,
+        "arrived": None,
+    }

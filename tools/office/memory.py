@@ -25,7 +25,9 @@ _NO_SECRETS: Mapping[bytes, bytes] = MappingProxyType({})
 
 
 @dataclass
-class _Gate:
+class GateState:
+    """What the office has of one gate; `number` for the others."""
+
     key: bytes
     number: int
     confirmed: int = 0  # list that it said it has
@@ -50,7 +52,7 @@ class MemoryOffice:
         self.renewing = True
         self.alarms: list[tuple[str, str, str]] = []
         self._reset = presence_reset, utc_offset_min
-        self._gates: dict[str, _Gate] = {}
+        self._gates: dict[str, GateState] = {}
         self._seq = 0
         self._changed: dict[bytes, int] = {}  # number of the list that changed a card last
         self._secrets: dict[bytes, bytes] = {}  # of cards that prove themselves
@@ -58,6 +60,8 @@ class MemoryOffice:
         self.releases: dict[str, tuple[int, bytes]] = {}  # that gates should get: number and bytes
         self.running: dict[str, tuple[int, int]] = {}  # what they say of the last one that they know of
         self._floor = 0  # lists before this one are brought up by a snapshot
+        self._steps: dict[int, list[bundle.Change]] = {}  # changes since a list, for list `_steps_to`
+        self._steps_to = 0
         self._movements: list[Movement] = []
         self._nonce = 0
 
@@ -66,7 +70,7 @@ class MemoryOffice:
     def add_gate(self, name: str, key: bytes) -> None:
         """Add a gate, or give one that was reset or replaced its new key."""
         number = self._gates[name].number if name in self._gates else len(self._gates) + 1
-        self._gates[name] = _Gate(key, number)
+        self._gates[name] = GateState(key, number)
 
     def start_list(
         self,
@@ -77,6 +81,7 @@ class MemoryOffice:
     ) -> None:
         """Begin with this list as number 1; gates get it as a snapshot. `secrets` as `put`."""
         self.credentials = {credential.key: credential for credential in credentials}
+        self._steps = {}
         _refuse_lonely(secrets, self.credentials)
         self._take_secrets(secrets, 1)
         self._seq = self._floor = 1
@@ -184,12 +189,7 @@ class MemoryOffice:
 
     def delta(self, gate: str, have: int, room: int) -> bytes | None:
         """Return the next steps from list `have` on as a bundle of at most `room` bytes, or None."""
-        changes = [
-            bundle.Change(
-                seq, self.credentials[key], self._secrets[key] if self._keyed.get(key, 0) > have else None
-            )
-            for seq, key in sorted((seq, key) for key, seq in self._changed.items() if seq > have)
-        ]
+        changes = self._changes(have)
         if have < self._floor or len(changes) > DELTA_MAX:
             return None
         seq_to, taken = bundle.fitting(changes, self._seq, room)
@@ -206,6 +206,19 @@ class MemoryOffice:
             self.expires,
             cardkeys.entries(key, secrets),
         )
+
+    def _changes(self, have: int) -> list[bundle.Change]:
+        """Return what changed since list `have`: most gates ask for the same."""
+        if self._steps_to != self._seq:
+            self._steps, self._steps_to = {}, self._seq
+        if have not in self._steps:
+            self._steps[have] = [
+                bundle.Change(
+                    seq, self.credentials[key], self._secrets[key] if self._keyed.get(key, 0) > have else None
+                )
+                for seq, key in sorted((seq, key) for key, seq in self._changed.items() if seq > have)
+            ]
+        return self._steps[have]
 
     def snapshot(self, gate: str) -> bytes:
         """Return the whole list as a bundle for `gate`."""
@@ -251,7 +264,7 @@ class MemoryOffice:
         for fault in copy.faults[known:]:
             self.alarm(gate, "journal_" + fault.kind, f"record {fault.seq}")
 
-    def _note(self, of: _Gate, gate: str, journal_id: bytes, event: records.Event) -> None:
+    def _note(self, of: GateState, gate: str, journal_id: bytes, event: records.Event) -> None:
         if event.type in ("passage", "late_passage") and any(event.key):
             move = Movement(
                 event.key,
