@@ -402,6 +402,12 @@ def test_pages_lead_through_all_cards(api):
     assert [card["card"] for card in api.get("/v1/cards?state=issued")["cards"]] == [YELLOW]
 
 
+def test_a_filter_that_no_route_has_is_refused(api):
+    for path, name in (("/v1/cards?limt=5", "limt"), ("/v1/gates?card=1", "card")):
+        refused = api.client("supervisor").get(path)
+        assert refused.status_code == 422 and f"{name!r} is not one of" in refused.json()["detail"]
+
+
 def test_pages_of_visits_and_acts(api):
     for uid in (YELLOW, GREEN, OTHER):
         issue_yellow(api, uid)

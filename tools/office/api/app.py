@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Security
+from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Security, params
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.security import HTTPBearer
 from sqlalchemy import Engine
 from starlette.concurrency import run_in_threadpool
@@ -89,9 +90,22 @@ def _needs(role: str) -> Any:
     return Depends(check)
 
 
+def _refuse_unknown(request: Request) -> None:
+    """Refuse a name that the route does not have: a filter that is misspelt would filter nothing."""
+    fields = get_flat_params(request.scope["route"].dependant)
+    known = {field.alias for field in fields if isinstance(field.field_info, params.Query)}
+    for name in request.query_params:
+        if name not in known:
+            raise HTTPException(
+                422, f"query: {name[:40]!r} is not one of: {', '.join(sorted(known)) or 'none'}"
+            )
+
+
 def _router(role: str) -> APIRouter:
     responses = {200: {"description": "Done."}} | problems.described(401, 403, 422, 503)
-    return APIRouter(prefix="/v1", tags=[role], dependencies=[_needs(role)], responses=responses)
+    return APIRouter(
+        prefix="/v1", tags=[role], dependencies=[_needs(role), Depends(_refuse_unknown)], responses=responses
+    )
 
 
 def create(
