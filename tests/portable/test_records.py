@@ -131,7 +131,7 @@ def test_an_event_without_a_card_has_a_key_of_zeros():
 def test_types_keep_their_codes():
     kept = (
         " boot grant deny passage no_passage late_passage override alarm alarm_end remote mode reset "
-        "list_applied bundle_rejected torn clock fault reclaim command counter"
+        "list_applied bundle_rejected torn clock fault reclaim command counter crash"
     ).split(" ")
     assert list(records.TYPES[: len(kept)]) == kept
     assert len(set(records.TYPES)) == len(records.TYPES)
