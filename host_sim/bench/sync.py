@@ -1,9 +1,9 @@
-"""The office at work for many gates: how soon a change at the desk is at every gate, and whether all events come.
+"""The office at work for many gates: how soon a change is at every gate, and whether all events come.
 
 Owns the processes of a run (a mosquitto, a `pinter office serve` for each site, the gates of sync_fleet), the
-desk's acts meanwhile, what /proc says of each process, and the comparison of journals and lists with the books
-at the end. Times depend on the machine and on who else uses it; what may not depend on them (nothing lost,
-nothing twice, the same list everywhere) is an error here.
+desk's acts meanwhile, what /proc says of each process, and the comparison of journals and lists with the
+books at the end. Times depend on the machine and on who else uses it; what may not depend on them (nothing
+lost, nothing twice, the same list everywhere) is an error here.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ from sqlalchemy.engine import make_url
 from host_sim.importer import ROOT
 from tools.office import folder, keys
 from tools.office.db import engine, models
-from tools.office.db.engine import BooksError, reading
+from tools.office.db.engine import reading
 from tools.office.desk import GATES, Desk
 from tools.office.folder import Folder
 from tools.office.mosquitto import Files
@@ -69,7 +69,7 @@ class Figure:
 
 @dataclass
 class Options:
-    """What a run is like. `broker`, `database`: URLs, None = our own; `profile`: where serve's profile goes."""
+    """What a run is like. `broker`, `database`: URLs, None = our own; `profile`: where to put serve's."""
 
     gates: int = 100
     events: int = 100_000
@@ -162,12 +162,10 @@ class _Fleet(_Process):
     """The gates; `state` is what they said last."""
 
     def __init__(self, plan: dict[str, Any], log: Path) -> None:
-        data = json.dumps(plan).encode()
-        command = [sys.executable, "-m", "host_sim.bench.sync_fleet", str(len(data))]
+        path = log.with_suffix(".plan")
+        path.write_text(json.dumps(plan))
+        command = [sys.executable, "-m", "host_sim.bench.sync_fleet", str(path)]
         super().__init__("gates", command, log, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert self.process.stdin is not None
-        self.process.stdin.write(data)
-        self.process.stdin.flush()
         self.state: dict[str, Any] = {}
         self.worst_late_ms = 0
         threading.Thread(target=self._read, daemon=True).start()

@@ -1,10 +1,10 @@
-"""Many gates in one process, for `pinter bench sync`: the firmware's session, list and journal behind sockets.
+"""Many gates in one process, for `pinter bench sync`: the firmware's session, list, journal behind sockets.
 
 Owns what stands in for a board: flash in RAM, a clock, and MQTT (the firmware's codec) over asyncio. Each tap
 leaves two records, a grant and the passage a second later. What arrives from the office is counted, and
-journalled as the firmware does (`list_applied`, `remote`, `reset`) only if the plan says `every_record`. It is
-told on stdin what to do, a JSON object a line, and says how it stands on stdout; what it did goes to a file at
-the end. Times are of the machine's monotonic clock.
+journalled as the firmware does (`list_applied`, `remote`, `reset`) only if the plan says `every_record`. The
+plan is a JSON file; orders come on stdin, an object a line, and how it stands goes to stdout; what it did goes
+to a file at the end. Times are of the machine's monotonic clock.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import ssl
 import sys
 import time
 from collections import Counter, deque
+from pathlib import Path
 from typing import Any
 
 import firmware
@@ -384,4 +385,4 @@ def _say(**fields: Any) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(Fleet(json.loads(sys.stdin.buffer.raw.read(int(sys.argv[1])))).run())
+    asyncio.run(Fleet(json.loads(Path(sys.argv[1]).read_text())).run())

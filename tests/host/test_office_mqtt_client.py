@@ -1,4 +1,4 @@
-"""The office's MQTT client against a broker that cuts, joins, floods, refuses, talks nonsense or says nothing."""
+"""The office's MQTT client and a broker that cuts, joins, refuses, talks nonsense or says nothing."""
 
 import socket
 import threading

@@ -1,8 +1,8 @@
 """The office's connection to its broker: MQTT 3.1.1 with QoS 0, for thousands of frames a second.
 
 Owns one socket, TCP or TLS, and what waits to be written to it; the packets are firmware.mqtt's. What is
-published goes out in one piece at `flush`, and what has come is read in one piece. A loss is not noticed here:
-the sessions with the gates see to that.
+published goes out in one piece at `flush`, and what has come is read in one piece. A loss is not noticed
+here: the sessions with the gates see to that.
 """
 
 import select
