@@ -17,13 +17,14 @@ RELAY_OUT: int
 SENSOR_IN: int
 SENSOR_OUT: int
 FIRE: int
-TAMPER: int
+TAMPER: int | None
 GUARD_IN: int
 GUARD_OUT: int
 LAMP_GREEN: int
 LAMP_RED: int
-BUZZER: int
-I2C_SDA: int
-I2C_SCL: int
+BUZZER: int | None
+I2C_SDA: int | None
+I2C_SCL: int | None
 SENSOR_ACTIVE: int
 ETHERNET: tuple[str, dict] | None
+EXPANDER: tuple[int, int] | None

@@ -44,6 +44,10 @@ def start(app) -> None:
         from .display import fit
 
         add("display", fit(gate, gate.hardware.board).run)
+    if gate.hardware.expander:
+        from .expander import Watch
+
+        add("expander", Watch(gate).run)
     add("inputs", app._watch_inputs)
     add("reader in", app._read, 0)
     add("reader out", app._read, 1)
@@ -69,6 +73,8 @@ def boot(gate) -> None:
     hardware = gate.hardware
     try:
         _configure(gate)
+        if hardware.board.I2C_SDA is None and (gate.site.rtc or gate.site.display):
+            raise ConfigError("rtc" if gate.site.rtc else "display", "the board has no I2C bus")
         gate._site_key = secret("site_key")
         gate_key = secret("gate_key")
         gate.journal = Journal(partition("journal"), gate_key)

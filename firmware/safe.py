@@ -9,7 +9,7 @@ import asyncio
 import os
 
 from esp32 import RMT
-from machine import Pin
+from machine import I2C, Pin
 from micropython import const
 
 _POLL_MS = const(20)
@@ -18,6 +18,9 @@ _BLINK = b"\x01\x00\x01\x00\x00\x00\x00\x00\x00\x00"  # the red lamp, in steps o
 _BEEP_STEPS = const(300)  # the buzzer sounds for one step in so many
 _STEP_POLLS = const(5)
 _RMT_HZ = const(312500)
+_EXPANDER = const(64)  # numbers from here on are pins of the expander
+_IODIR = const(0x00)
+_OLAT = const(0x14)
 _PULSE = (31250,) * 4  # ticks of 3.2 us: 400 ms, in steps that the hardware can count (drivers/relay.py)
 
 
@@ -28,14 +31,43 @@ class Safe:
         self._text = text
         self._relays = board.RELAY_IN, board.RELAY_OUT
         self._rmt = self._make_rmt()
-        self._red = Pin(board.LAMP_RED, Pin.OUT, value=0)
-        self._buzzer = Pin(board.BUZZER, Pin.OUT, value=0)
-        Pin(board.LAMP_GREEN, Pin.OUT, value=0)
+        self._latch = 0  # levels of the expander's outputs, where there is one (drivers/mcp23017.py)
+        self._i2c, self._address, outputs = None, 0, 0
+        if board.EXPANDER:
+            self._address, outputs = board.EXPANDER
+            self._i2c = I2C(0, scl=Pin(board.I2C_SCL), sda=Pin(board.I2C_SDA))
+            self._write(_OLAT, 0)
+            self._write(_IODIR, ~outputs & 0xFFFF)
+        self._red = self._output(board.LAMP_RED)
+        self._buzzer = self._output(board.BUZZER)
+        self._output(board.LAMP_GREEN)
         # [pin, level that is active, polls for which it was at the other level than the settled one, settled]
         self._guard = [Pin(board.GUARD_OUT, Pin.IN, Pin.PULL_UP), 0, 0, None]
         self._fire = [Pin(board.FIRE, Pin.IN), 1, 0, None]  # a broken wire is fire
         self._is_gpio = False
         self._leave()
+
+    def _output(self, number):
+        """Return the output `number`, low, as wiring.py makes it."""
+        if number is None:
+            return int
+        if number < _EXPANDER:
+            return Pin(number, Pin.OUT, value=0)
+
+        def output(level):
+            latch = self._latch & ~(1 << number - _EXPANDER) | level << number - _EXPANDER
+            if latch != self._latch:
+                self._latch = latch
+                self._write(_OLAT, latch)
+
+        return output
+
+    def _write(self, register, value):
+        try:
+            if self._i2c:
+                self._i2c.writeto_mem(self._address, register, value.to_bytes(2, "little"))
+        except OSError:
+            self._i2c = None  # never again: a bus that hangs would take the time from fire and guard
 
     def _make_rmt(self):
         return RMT(pin=Pin(self._relays[1]), resolution_hz=_RMT_HZ)

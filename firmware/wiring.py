@@ -1,7 +1,7 @@
 """Turns the constants of a board into drivers: the only place where pins and buses are made.
 
-Outputs come first and in their safe state. It hands all of it over in one object and decides nothing. A number
-from 64 on is a pin of the expander; None is a part that the board does not have. Loaded at boot only.
+Outputs come first and in their safe state. It hands all of it over in one object and decides nothing. A
+number from 64 on is a pin of the expander; None is a part that the board does not have. Loaded at boot only.
 """
 
 from time import ticks_ms
@@ -15,7 +15,12 @@ from .drivers.inputs import Input
 from .drivers.mfrc522 import MFRC522
 from .hardware import Hardware, relay
 
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
+    from typing import Any
+
 _EXPANDER = const(64)
+# In the place of a pin that is left out stands `int`: it takes any level, reads 0, and keeps no code loaded.
 
 
 def connect(board) -> Hardware:
@@ -26,12 +31,14 @@ def connect(board) -> Hardware:
 
     def output(number, level):
         if number is None:
-            return _nothing
-        return Pin(number, Pin.OUT, value=level) if number < _EXPANDER else chip.pin(number - _EXPANDER, level)
+            return int
+        return (
+            Pin(number, Pin.OUT, value=level) if number < _EXPANDER else chip.pin(number - _EXPANDER, level)
+        )
 
     def contact(number, active, is_pulled_up):
         if number is None:
-            pin = _nothing
+            pin = int
         elif number >= _EXPANDER:
             pin = chip.pin(number - _EXPANDER)
         else:
@@ -65,15 +72,10 @@ def connect(board) -> Hardware:
     return made
 
 
-def _expander(board):
+def _expander(board) -> "Any":
     """Return the chip with the pins from 64 on, None where the board has none."""
     if not board.EXPANDER:
         return None
     from .drivers.mcp23017 import MCP23017
 
     return MCP23017(I2C(0, scl=Pin(board.I2C_SCL), sda=Pin(board.I2C_SDA)), *board.EXPANDER)
-
-
-def _nothing(level=0):
-    """Stand in for the pin of a part that is left out: takes every level, reads 0."""
-    return 0

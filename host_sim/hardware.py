@@ -11,7 +11,7 @@ from typing import Any
 
 from firmware import records
 from host_sim.cards.field import Field
-from host_sim.chips import ds3231, hd44780, ssd1306
+from host_sim.chips import ds3231, hd44780, mcp23017, ssd1306
 from host_sim.chips.mfrc522 import MFRC522
 from host_sim.chips.nor_flash import SLOW, NorFlash
 from host_sim.chips.nor_flash import TYPICAL as TYPICAL_FLASH
@@ -23,6 +23,8 @@ from host_sim.timeline import Event, Timeline
 
 DIRECTIONS = ("in", "out")
 _RECORD = 32
+_EXPANDER = 64  # numbers in board.py from here on are pins of the expander
+_OUTPUTS = ("RELAY_IN", "RELAY_OUT", "LAMP_GREEN", "LAMP_RED", "BUZZER")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +107,8 @@ class Hardware:
         self.radio = Radio(timeline, self.stack.unplug)
         self.clock_chip = ds3231.DS3231(timeline)
         self.displays: dict[int, hd44780.HD44780 | ssd1306.SSD1306] = {}  # by address on the I2C bus
+        self.i2c_hangs = False  # somebody holds SDA low
+        self.expander: mcp23017.MCP23017 | None = None
         self.rtc_memory = b""
         self.rtc_offset_us = (
             0  # added to the time that its crystal counts: microseconds of the clock since 2000
@@ -122,8 +126,19 @@ class Hardware:
             board[f"READER_{direction.upper()}_RST"]: self.chips[direction] for direction in DIRECTIONS
         }
         self._selected: list[MFRC522] = []
-        for name in ("RELAY_IN", "RELAY_OUT", "LAMP_GREEN", "LAMP_RED", "BUZZER"):
-            self._pins[board[name]].name = name.lower()
+        self._expanded: dict[int, str] = {}  # outputs on the expander, by its pin
+        for name in _OUTPUTS:
+            number = board[name]
+            if number is not None and number >= _EXPANDER:
+                self._expanded[number - _EXPANDER] = name.lower()
+            elif number is not None:
+                self._pins[number].name = name.lower()
+        if board["EXPANDER"]:
+            # As the wiring has it: a reader's RST is pulled up, a driver's input down.
+            resets = [number - _EXPANDER for number in self._resets if number >= _EXPANDER]
+            rest = dict.fromkeys(self._expanded, 0) | dict.fromkeys(resets, 1)
+            self.expander = mcp23017.MCP23017(rest, self._on_expander)
+            self._expander_address = board["EXPANDER"][0]
         self._active = {
             "sensor_in": board["SENSOR_ACTIVE"],
             "sensor_out": board["SENSOR_ACTIVE"],
@@ -165,7 +180,13 @@ class Hardware:
     def set_input(self, name: str, active: bool) -> None:
         """Bring the input `name` (sensor_in, fire, guard_out, ...) to its active or its idle level."""
         pin = self.board[name.upper()]
+        if pin is None:
+            return  # the board has none
         level = self._active[name] if active else 1 - self._active[name]
+        if pin >= _EXPANDER:
+            assert self.expander is not None
+            self.expander.contact(pin - _EXPANDER, level)
+            return
         self._inputs = self._inputs & ~(1 << pin) | level << pin
 
     @property
@@ -177,10 +198,14 @@ class Hardware:
         """Supply the board: the flash answers again."""
         self.flash.power_on()
         self.clock_chip.supply(True)
+        if self.expander is not None:
+            self.expander.supply(True)
 
     def power_off(self) -> None:
         """Let everything that needs power fall: outputs, chips, channels, watchdog."""
         self.reset_peripherals()
+        if self.expander is not None:
+            self.expander.supply(False)
         for chip in self.chips.values():
             chip.reset_pin(0)
         self.clock_chip.supply(False)
@@ -304,6 +329,11 @@ class Hardware:
         if chip is not None:
             chip.reset_pin(level)
 
+    def _on_expander(self, pin: int, level: int) -> None:
+        if pin in self._expanded:
+            self.tell("output", name=self._expanded[pin], level=level)
+        self._drive(_EXPANDER + pin, level)
+
     def _transfer(self, payload: bytes) -> bytes:
         if len(self._selected) != 1:
             raise HardwareError(f"SPI transfer with {len(self._selected)} chips selected")
@@ -412,12 +442,21 @@ class Hardware:
 
     def _i2c(self, payload: bytes) -> bytes:
         address, count = payload[:2]
+        if self.i2c_hangs:
+            return b"\x02"
         chip = self.clock_chip if address == ds3231.ADDRESS else self.displays.get(address)
+        if self.expander is not None and address == self._expander_address:
+            chip = self.expander
         if chip is None:
             return b"\x00"
         try:
             answer = chip.transfer(payload[2:], count)
-        except (ds3231.IllogicalTime, hd44780.HD44780Error, ssd1306.SSD1306Error) as error:
+        except (
+            ds3231.IllogicalTime,
+            hd44780.HD44780Error,
+            ssd1306.SSD1306Error,
+            mcp23017.MCP23017Error,
+        ) as error:
             raise HardwareError(str(error)) from None
         return b"\x00" if answer is None else b"\x01" + answer
 

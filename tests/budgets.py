@@ -49,16 +49,16 @@ BUDGETS = (
     Budget(700, True, ("clock",)),
     Budget(1550, False, ("clock_set", "rtcmem")),
     Budget(2000, False, ("starter",)),
-    Budget(1900, False, ("safe",)),
+    Budget(1950, False, ("safe",)),
     Budget(1700, False, ("aftermath", "crash")),
     Budget(850, True, ("health",)),
     Budget(600, True, ("hardware",)),
-    Budget(1200, False, ("wiring",)),
+    Budget(1450, False, ("wiring",)),
     Budget(500, False, ("flash",)),
     Budget(850, False, ("battery_rtc",)),
     Budget(700, False, ("drivers/ds3231",)),
     Budget(7900, True, ("app", "gate", "repeats")),
-    Budget(3450, False, ("boot",)),
+    Budget(3600, False, ("boot",)),
     Budget(4700, True, ("drivers/mfrc522", "cards/iso14443a")),
     Budget(3500, AES, ("drivers/mfrc522_frames", "cards/isodep")),
     Budget(1450, AES, ("proofs", "keywrap")),
@@ -86,6 +86,7 @@ BUDGETS = (
     Budget(450, False, ("drivers/ethernet",)),  # instead of Wi-Fi
     Budget(4800, False, ("config",)),
     Budget(2100, False, ("display",)),  # resident where the config has a display, with one of its drivers
+    Budget(1700, False, ("expander", "drivers/mcp23017")),  # resident on a board that has one
     Budget(900, False, ("drivers/ssd1306",)),
     Budget(800, False, ("drivers/hd44780",)),
     Budget(2100, False, ("doctor",)),  # a technician's; sent to the board, not deployed

@@ -227,7 +227,7 @@ def test_board_py_has_every_constant_and_nothing_else():
     constants: dict = {}
     exec(definition.render_board_py(definition.load("esp32_devkitc")), constants)  # noqa: S102
     del constants["__builtins__"], constants["__doc__"]
-    expected = {"NAME", "SPI_ID", "SPI_BAUD", "SENSOR_ACTIVE", "ETHERNET", *uses.USES}
+    expected = {"NAME", "SPI_ID", "SPI_BAUD", "SENSOR_ACTIVE", "ETHERNET", "EXPANDER", *uses.USES}
     assert set(constants) == expected
     assert constants["NAME"] == "esp32_devkitc"
     assert constants["READER_IN_IRQ"] is None
@@ -343,16 +343,27 @@ def test_the_pins_that_are_proposed_make_a_board(good):
     found = definition.parse(
         without_pins(good).replace("[levels]", "[pins]\n%s\n[levels]" % rows), "x/board.toml"
     )
-    assert {pin.name for pin in found.pins} == uses.USES.keys() - uses.OPTIONAL
+    assert {pin.name for pin in found.pins} == uses.USES.keys() - uses.UNUSED
 
 
-@pytest.mark.parametrize(("candidate", "placed"), [("olimex_esp32_poe", 14), ("waveshare_esp32_s3_eth", 17)])
-def test_a_candidate_is_refused_with_the_wires_that_find_no_pin(candidate, placed):
-    path = readme.CANDIDATES / (candidate + ".toml")
-    with pytest.raises(definition.BoardError) as caught:
-        definition.load(path)
-    assert "pins: only %d of 20 wires find a GPIO; none is left for " % placed in str(caught.value)
-    data = tomllib.loads(path.read_text(encoding="utf-8"))
+def without_expander(text: str) -> str:
+    return re.sub(
+        r"^\[expander\]\n(.*\n)+?\n\[expander.pins\]\n([A-Z0-9_]+ = .*\n)+", "", text, flags=re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize(
+    ("board", "placed", "spared"),
+    [("olimex_esp32_poe", 14, "too few"), ("waveshare_esp32_s3_eth", 17, "they suffice")],
+)
+def test_a_board_that_needs_its_expander_says_so_without(board, placed, spared):
+    good = (definition.BOARDS / board / "board.toml").read_text(encoding="utf-8")
+    message = error_of(without_pins(without_expander(good)))
+    assert "pins: only %d of 20 wires find a GPIO; none is left for " % placed in message
+    assert (
+        "; without BUZZER, I2C_SCL, I2C_SDA, TAMPER %s; with an [expander] they suffice" % spared in message
+    )
+    data = tomllib.loads(good)
     chip = chips.CHIPS[data["chip"]]
     on_headers = {pin for header in data["headers"] for pin in header["pins"] if isinstance(pin, int)}
     taken = {gpio for gpio in data["ethernet"].values() if type(gpio) is int}
@@ -362,6 +373,17 @@ def test_a_candidate_is_refused_with_the_wires_that_find_no_pin(candidate, place
         if any(checks.pin_fault(chip, data["psram"], gpio, use) is None for use in uses.USES.values())
     }
     assert len(usable) == placed  # every GPIO that could serve for anything serves
+    # With its expander it is proposed pins for all that is not on one.
+    message = error_of(without_pins(good))
+    rows = "".join(item + "\n" for item in message.partition("would do: ")[2].split(", "))
+    again = re.sub(
+        r'^(READER_IN_RST = "GPB0")',
+        r'\1\nGUARD_IN = "GPB3"',
+        without_pins(good).replace("[levels]", "[pins]\n%s\n[levels]" % rows),
+        flags=re.MULTILINE,
+    )
+    found = definition.parse(again, "x/board.toml")
+    assert {pin.name for pin in found.pins} == uses.USES.keys() - uses.UNUSED
 
 
 def test_no_processor_with_a_lan8720_has_pins_for_a_gate():
@@ -377,6 +399,82 @@ def test_a_placing_leaves_out_no_wire_that_could_have_a_pin():
     placed, _ = checks.placing(chips.ESP32, "none", {13, 14, 25, 34})
     assert sorted(placed.values()) == [13, 14, 25, 34]
     assert placed["SPI_MISO"] == 34
+
+
+# --- what may be left out, and what may sit on an expander --------------------------------------------------
+
+OLIMEX = (definition.BOARDS / "olimex_esp32_poe" / "board.toml").read_text(encoding="utf-8")
+
+
+def left_out(*names: str, good: str = GOOD) -> str:
+    for name in names:
+        good = changed(r"^%s = .*\n" % name, "", good)
+    return good
+
+
+def test_parts_that_may_be_left_out_are_none_for_the_firmware_and_named_as_missing():
+    found = definition.parse(left_out("TAMPER", "BUZZER", "I2C_SDA", "I2C_SCL"), "x")
+    constants: dict = {}
+    exec(definition.render_board_py(found), constants)  # noqa: S102
+    assert {name for name in uses.USES if constants[name] is None} == set(uses.OPTIONAL)
+    assert constants["EXPANDER"] is None
+    for text in (
+        "TAMPER is left out: no alarm when the cabinet is opened",
+        "BUZZER is left out: nobody hears a refusal, and only the red lamp calls the guard",
+        "I2C_SDA is left out: no clock chip and no display",
+    ):
+        assert text in found.warnings
+
+
+@pytest.mark.parametrize("name", sorted(uses.USES.keys() - uses.OPTIONAL.keys()))
+def test_no_other_wire_may_be_left_out(name):
+    assert error_of(left_out(name)) == "x/board.toml: pins.%s: is missing" % name
+
+
+def test_pins_on_an_expander_have_numbers_from_64_on_and_a_mask_of_outputs():
+    constants: dict = {}
+    exec(definition.render_board_py(definition.load("olimex_esp32_poe")), constants)  # noqa: S102
+    assert [constants[name] for name in ("LAMP_GREEN", "READER_IN_RST", "TAMPER")] == [64, 72, 74]
+    assert constants["EXPANDER"] == (0x20, 0b0000_0011_0000_0111)
+    assert constants["ETHERNET"][1] == {
+        "mdc": 23, "mdio": 18, "power": 12, "ref_clk": 17, "phy_addr": 0, "ref_clk_mode": 3
+    }  # fmt: skip
+
+
+def moved(name: str, place: str) -> str:
+    """Return the definition with `name` on the expander instead of a GPIO."""
+    return changed("^TAMPER = ", '%s = "%s"\nTAMPER = ' % (name, place), left_out(name, good=OLIMEX))
+
+
+@pytest.mark.parametrize("name", sorted(uses.USES.keys() - uses.EXPANDABLE - uses.UNUSED))
+def test_what_opens_a_way_or_says_who_passed_is_refused_on_an_expander(name):
+    assert error_of(moved(name, "GPB5")).startswith(
+        "x/board.toml: expander.pins.%s: must be a GPIO of the processor" % name
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (moved("GUARD_IN", "GPB7"), "expander.pins.GUARD_IN: GPB7 can only be an output"),
+        (changed('"GPB2"', '"GPA7"', OLIMEX), "expander.pins.TAMPER: GPA7 can only be an output"),
+        (changed('"GPB2"', '"GPB8"', OLIMEX), "expander.pins.TAMPER: must be GPA0 to GPA7 or GPB0 to GPB7"),
+        (changed('"GPB2"', '"GPA1"', OLIMEX), "expander.pins.LAMP_RED: GPA1 is already TAMPER"),
+        (changed("^address = 0x20", "address = 0x27", OLIMEX), "expander.address: must be from 0x20 to 0x26"),
+        (changed('"mcp23017"', '"pcf8574"', OLIMEX), "expander.chip: must be 'mcp23017', not 'pcf8574'"),
+        (changed("^TAMPER = .*\n", "SIREN = 1\n", OLIMEX), "expander.pins.SIREN: is not a field"),
+        (changed("^FIRE", "TAMPER = 5\nFIRE", OLIMEX), "pins.TAMPER: is on the expander already"),
+        (left_out("I2C_SDA", good=OLIMEX), "pins.I2C_SDA: is missing: the other wire of the bus is there"),
+        (left_out("I2C_SDA", "I2C_SCL", good=OLIMEX), "pins.I2C_SDA: is missing: the expander hangs on it"),
+        (left_out("I2C_SCL"), "pins.I2C_SCL: is missing: the other wire of the bus is there"),
+        (
+            left_out(*sorted(uses.EXPANDABLE - {"GUARD_IN"}), good=OLIMEX),
+            "expander.pins: is empty: leave the expander out",
+        ),
+    ],
+)
+def test_a_wrong_expander_is_refused_by_field(text, expected):
+    assert expected in error_of(text)
 
 
 # --- the command -------------------------------------------------------------------------------------------

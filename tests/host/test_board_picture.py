@@ -31,12 +31,21 @@ def test_every_wire_is_at_its_pin_and_where_it_goes(board):
     shown = texts(found)
     shared = {"SPI_SCK": 2, "SPI_MOSI": 2, "SPI_MISO": 2}  # both readers, a panel each
     twice = shared | {"I2C_SDA": 2, "I2C_SCL": 2}  # clock chip and display, in one panel
+    if found.expander:  # its panel too, which has its own pins' tags in the place of the header's
+        shared |= {"I2C_SDA": 2, "I2C_SCL": 2}
+        twice |= {"I2C_SDA": 3, "I2C_SCL": 3}
     wires = {pin.name: pin.gpio for pin in found.pins}
-    wires |= found.ethernet.wires if found.ethernet else {}
+    if found.ethernet and not found.ethernet.is_onboard:
+        wires |= found.ethernet.wires
     for name, gpio in wires.items():
-        # The name on the header, the tag at it, and a tag at each device.
-        assert shown.count("GPIO %d" % gpio) == 2 + twice.get(name, 1), name
+        if gpio < uses.EXPANDER:
+            # The name on the header, the tag at it, and a tag at each device.
+            assert shown.count("GPIO %d" % gpio) == 2 + twice.get(name, 1), name
     for pin in found.pins:
+        if pin.gpio >= uses.EXPANDER:
+            assert shown.count(pin.place) == 2, pin.name  # at the expander and where it goes
+            assert any(text.startswith(uses.USES[pin.name].meaning) for text in shown), pin.name
+            continue
         panels = [text for text in shown if text.startswith(uses.USES[pin.name].meaning + "  (")]
         assert len(panels) == 1, pin.name
         letters = panels[0].rpartition("(")[2].rstrip(")").split(", ")
@@ -74,6 +83,20 @@ def test_resistors_and_modules_in_the_list_of_parts_follow_the_definition():
     changed = {part: count for count, part, _ in parts.parts(dataclasses.replace(found, levels=levels))}
     assert changed["W5500 module, 3.3 V"] == 1
     assert (changed["resistor 4.7 kΩ"], changed["resistor 10 kΩ"]) == (4, 2)
+
+
+def test_what_is_left_out_is_neither_drawn_nor_bought():
+    text = (definition.BOARDS / "esp32_devkitc" / "board.toml").read_text(encoding="utf-8")
+    less = definition.parse(re.sub(r"^(TAMPER|BUZZER|I2C_...) = .*\n", "", text, flags=re.MULTILINE), "x")
+    assert wiring.draw(less).faults() == []
+    for word in ("uzzer, active", "Cabinet contact", "DS3231"):
+        assert any(word in shown for shown in texts(definition.load("esp32_devkitc")))
+        assert not any(word in shown for shown in texts(less))
+    bought = [part for _, part, _ in parts.parts(less)]
+    assert not any(
+        word in part for part in bought for word in ("buzzer", "door contact", "DS3231", "display")
+    )
+    assert any(part.startswith("MCP23017") for _, part, _ in parts.parts(definition.load("olimex_esp32_poe")))
 
 
 def test_the_canvas_notices_what_cannot_be_read():

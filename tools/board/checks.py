@@ -6,7 +6,7 @@ Owns these rules and takes no files; definition.py says where in a board.toml a 
 from collections.abc import Collection, Mapping
 
 from tools.board.chips import EITHER, HIGH, LOW, OPEN, Chip
-from tools.board.uses import OPTIONAL, USES, Use
+from tools.board.uses import EXPANDABLE, EXPANDER, UNUSED, USES, Use
 
 
 def pin_fault(chip: Chip, psram: str, gpio: int, use: Use) -> str | None:
@@ -43,12 +43,39 @@ def pin_notes(chip: Chip, gpio: int, use: Use) -> list[str]:
     return notes
 
 
-def placing(chip: Chip, psram: str, free: Collection[int]) -> tuple[Mapping[str, int], tuple[str, ...]]:
+def expander_number(place: object) -> int | None:
+    """Return the number in board.py of the pin `place` of an MCP23017, "GPA0" to "GPB7", or None."""
+    names = {expander_pin(EXPANDER + number): EXPANDER + number for number in range(16)}
+    return names.get(place) if isinstance(place, str) else None
+
+
+def expander_pin(number: int) -> str:
+    """Return what the MCP23017 calls its pin with `number` in board.py."""
+    return "GP%s%d" % ("AB"[(number - EXPANDER) // 8], number % 8)
+
+
+def expander_fault(name: str, number: int) -> str | None:
+    """Return why the pin `number` of an MCP23017 cannot serve as `name`, or None.
+
+    Microchip's datasheet from revision D on (DS20001952D, table 2-1) has GPA7 and GPB7 as outputs only: as an
+    input they may damage what the chip sends.
+    """
+    if name not in EXPANDABLE:
+        return "must be a GPIO of the processor, which does not lose it when the expander does not answer"
+    if number % 8 == 7 and USES[name].kind != "out":
+        return "%s can only be an output" % expander_pin(number)
+    return None
+
+
+def placing(
+    chip: Chip, psram: str, free: Collection[int], without: Collection[str] = UNUSED
+) -> tuple[Mapping[str, int], tuple[str, ...]]:
     """Return a GPIO of `free` for as many uses as possible, and the uses for which none is left.
 
     A largest matching (augmenting paths): where uses are left over, no other choice would have placed more.
+    `without`: uses that want no GPIO.
     """
-    wanted = [name for name in USES if name not in OPTIONAL]
+    wanted = [name for name in USES if name not in without]
     fits = {
         name: [gpio for gpio in sorted(free) if pin_fault(chip, psram, gpio, USES[name]) is None]
         for name in wanted

@@ -11,9 +11,17 @@ import tomllib
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tools.board.checks import ethernet_use, pin_fault, pin_notes, placing
+from tools.board.checks import (
+    ethernet_use,
+    expander_fault,
+    expander_number,
+    expander_pin,
+    pin_fault,
+    pin_notes,
+    placing,
+)
 from tools.board.chips import CHIPS, Chip
-from tools.board.uses import ETHERNET, LEAST, OPTIONAL, PARTITIONS, USES
+from tools.board.uses import ETHERNET, EXPANDABLE, EXPANDER, LEAST, OPTIONAL, PARTITIONS, UNUSED, USES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BOARDS = ROOT / "boards"
@@ -32,10 +40,15 @@ class BoardError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Pin:
-    """One wire of the board: the constant in board.py, and its GPIO."""
+    """One wire of the board: the constant in board.py, and its GPIO, or from uses.EXPANDER on a pin there."""
 
     name: str
     gpio: int
+
+    @property
+    def place(self) -> str:
+        """Return the pin as people call it."""
+        return expander_pin(self.gpio) if self.gpio >= EXPANDER else "GPIO %d" % self.gpio
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +102,14 @@ class Ethernet:
 
 
 @dataclasses.dataclass(frozen=True)
+class Expander:
+    """An MCP23017 on the I2C bus; `outputs`: mask of the pins that are outputs."""
+
+    address: int
+    outputs: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Definition:
     """A board that was checked. `warnings`: what works but deserves a look, one sentence each."""
 
@@ -105,6 +126,11 @@ class Definition:
     partitions: tuple[Partition, ...]
     warnings: tuple[str, ...]
     ethernet: Ethernet | None = None
+    expander: Expander | None = None
+
+    def has(self, name: str) -> bool:
+        """Return whether the wire `name`, a constant of board.py, is there."""
+        return any(pin.name == name for pin in self.pins)
 
     @property
     def flash_size(self) -> int:
@@ -198,10 +224,15 @@ def parse(text: str, file: str) -> Definition:
     spi.done()
     board = _Board(chip, psram, _headers(root), _onboard(root))
     levels = _levels(root.table("levels"))
-    pins = _pins(root.table("pins"), board) if root.has("pins") else ()
+    expander = root.table("expander") if root.has("expander") else None
+    address, expanded = _expander(expander, board) if expander else (0, {})
+    pins = _pins(root.table("pins"), board, expanded) if root.has("pins") else ()
     ethernet = _ethernet(root.table("ethernet"), board, spi_id) if root.has("ethernet") else None
     if not pins:
-        root.fail("pins", _proposal(board))
+        root.fail("pins", _proposal(board, bool(expander)))
+    outputs = sum(
+        1 << pin.gpio - EXPANDER for pin in pins if pin.gpio >= EXPANDER and USES[pin.name].kind == "out"
+    )
     partitions = _partitions(root, flash_mb)
     root.done()
     return Definition(
@@ -218,6 +249,7 @@ def parse(text: str, file: str) -> Definition:
         partitions,
         tuple(board.notes),
         ethernet,
+        Expander(address, outputs) if expander else None,
     )
 
 
@@ -276,10 +308,50 @@ def _levels(table: _Reader) -> Levels:
     return levels
 
 
-def _pins(table: _Reader, board: _Board) -> tuple[Pin, ...]:
+# To 0x27 by the chip's address pins (DS20001952C 3.3.1); there the usual display is (PCF8574).
+_ADDRESSES = tuple(range(0x20, 0x27))
+
+
+def _expander(table: _Reader, board: _Board) -> tuple[int, dict[str, int]]:
+    """Return the expander's address, and the numbers in board.py of the wires on it."""
+    table.take("chip", str, ("mcp23017",))
+    address = table.take("address", int)
+    if address not in _ADDRESSES:
+        table.fail("address", "must be from 0x20 to 0x26 (0x27 is a display's), not 0x%X" % address)
+    found: dict[str, int] = {}
+    pins = table.table("pins")
+    for name in USES:
+        if not pins.has(name):
+            continue
+        place = pins.take(name, str)
+        number = expander_number(place)
+        if number is None:
+            pins.fail(name, "must be GPA0 to GPA7 or GPB0 to GPB7, not %r" % place)
+        fault = expander_fault(name, number)
+        if number in board.used:
+            fault = "%s is already %s" % (place, board.used[number])
+        if fault:
+            pins.fail(name, fault)
+        board.used[number] = name
+        found[name] = number
+    pins.done()
+    table.done()
+    if not found:
+        table.fail("pins", "is empty: leave the expander out")
+    return address, found
+
+
+def _pins(table: _Reader, board: _Board, expanded: dict[str, int]) -> tuple[Pin, ...]:
     found = []
     for name, use in USES.items():
+        if name in expanded:
+            if table.has(name):
+                table.fail(name, "is on the expander already")
+            found.append(Pin(name, expanded[name]))
+            continue
         if name in OPTIONAL and not table.has(name):
+            if OPTIONAL[name]:
+                board.notes.append("%s is left out: %s" % (name, OPTIONAL[name]))
             continue
         gpio = table.take(name, int)
         fault = pin_fault(board.chip, board.psram, gpio, use)
@@ -294,6 +366,13 @@ def _pins(table: _Reader, board: _Board) -> tuple[Pin, ...]:
             board.notes.append("%s: GPIO %d is on the board's %s too" % (name, gpio, board.onboard[gpio]))
         board.used[gpio] = name
         found.append(Pin(name, gpio))
+    bus = [pin.name for pin in found if pin.name.startswith("I2C_")]
+    for name in ("I2C_SDA", "I2C_SCL"):
+        if name not in bus and (bus or expanded):
+            table.fail(
+                name,
+                "is missing: the %s" % ("other wire of the bus is there" if bus else "expander hangs on it"),
+            )
     table.done()
     return tuple(found)
 
@@ -336,13 +415,27 @@ def _ethernet(table: _Reader, board: _Board, spi_id: int) -> Ethernet:
     return Ethernet(name, is_onboard, wires, settings)
 
 
-def _proposal(board: _Board) -> str:
+def _proposal(board: _Board, has_expander: bool) -> str:
     """Return what to say of a board.toml without pins: pins that would do, or which there are too few of."""
-    placed, missing = placing(board.chip, board.psram, board.reachable - board.used.keys())
-    if missing:
-        count = "only %d of %d wires find a GPIO" % (len(placed), len(placed) + len(missing))
-        return "%s; none is left for %s" % (count, ", ".join(missing))
-    return "is missing; these would do: " + ", ".join("%s = %d" % item for item in sorted(placed.items()))
+    free = board.reachable - board.used.keys()
+
+    def place(without: frozenset[str]) -> tuple[dict[str, int], tuple[str, ...]]:
+        placed, missing = placing(board.chip, board.psram, free, without)
+        return dict(placed), missing
+
+    without = UNUSED | EXPANDABLE if has_expander else UNUSED
+    placed, missing = place(without)
+    if not missing:
+        return "is missing; these would do: " + ", ".join("%s = %d" % item for item in sorted(placed.items()))
+    count = "only %d of %d wires find a GPIO" % (len(placed), len(placed) + len(missing))
+    text = "%s; none is left for %s" % (count, ", ".join(missing))
+    if not has_expander:
+        for what, less in (
+            ("without %s" % ", ".join(sorted(OPTIONAL.keys() - UNUSED)), frozenset(OPTIONAL)),
+            ("with an [expander]", UNUSED | EXPANDABLE),
+        ):
+            text += "; %s %s" % (what, "too few" if place(less)[1] else "they suffice")
+    return text
 
 
 def _partitions(root: _Reader, flash_mb: int) -> tuple[Partition, ...]:
@@ -400,6 +493,7 @@ def render_board_py(definition: Definition) -> str:
     lines += ["%s = %s" % (name, gpios.get(name)) for name in USES]
     chip = definition.ethernet and (definition.ethernet.chip, definition.ethernet.settings)
     lines += ["SENSOR_ACTIVE = %d" % definition.levels.sensor_active, "ETHERNET = %r" % (chip,)]
+    lines += ["EXPANDER = %r" % (definition.expander and dataclasses.astuple(definition.expander),)]
     return "\n".join(lines) + "\n"
 
 
@@ -408,5 +502,5 @@ def render_board_pyi() -> str:
     lines = ["# Made by `%s`: what every board.py has." % COMMAND, ""]
     lines += ["NAME: str", "SPI_ID: int", "SPI_BAUD: int"]
     lines += ["%s: %s" % (name, "int | None" if name in OPTIONAL else "int") for name in USES]
-    lines += ["SENSOR_ACTIVE: int", "ETHERNET: tuple[str, dict] | None"]
+    lines += ["SENSOR_ACTIVE: int", "ETHERNET: tuple[str, dict] | None", "EXPANDER: tuple[int, int] | None"]
     return "\n".join(lines) + "\n"

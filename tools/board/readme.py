@@ -16,11 +16,15 @@ CANDIDATES = BOARDS / "candidates"
 def render_tables(definition: Definition) -> str:
     """Return the Markdown tables of pins, flash and parts for the board's README."""
     lines = ["![wiring](wiring.svg)", ""]
-    lines += ["| GPIO | constant | use | wire |", "|---|---|---|---|"]
+    lines += [
+        "| %s | constant | use | wire |" % ("pin" if definition.expander else "GPIO"),
+        "|---|---|---|---|",
+    ]
     for pin in definition.pins:
         use = USES[pin.name]
         wire = definition.levels.words(use.wire)
-        lines.append("| %d | `%s` | %s | %s |" % (pin.gpio, pin.name, use.meaning, wire))
+        place = pin.place.removeprefix("GPIO ")
+        lines.append("| %s | `%s` | %s | %s |" % (place, pin.name, use.meaning, wire))
     ethernet = definition.ethernet
     if ethernet:
         inputs = ETHERNET[ethernet.chip].inputs
@@ -38,14 +42,16 @@ def render_tables(definition: Definition) -> str:
 
 def render_list() -> str:
     """Return the Markdown tables of all boards, and of the candidates with the reason that refuses each."""
-    lines = ["| board | what | flash | network by cable |", "|---|---|---|---|"]
+    lines = ["| board | what | flash | network by cable | expander |", "|---|---|---|---|---|"]
     for name in names():
         board = load(name)
         cable = board.ethernet.chip.upper() if board.ethernet else "no"
-        row = (name, name, board.title, board.flash_mb, cable)
-        lines.append("| [`%s`](%s/README.md) | %s | %d MB | %s |" % row)
-    lines += ["", "| no gate fits on | because |", "|---|---|"]
-    for path in sorted(CANDIDATES.glob("*.toml")):
+        row = (name, name, board.title, board.flash_mb, cable, "MCP23017" if board.expander else "no")
+        lines.append("| [`%s`](%s/README.md) | %s | %d MB | %s | %s |" % row)
+    candidates = sorted(CANDIDATES.glob("*.toml"))
+    if candidates:
+        lines += ["", "| no gate fits on | because |", "|---|---|"]
+    for path in candidates:
         try:
             load(path)
         except BoardError as error:

@@ -56,7 +56,23 @@ USES = {
     "I2C_SDA": Use("out", HIGH, "i2c", "I2C data", "SDA of clock chip and display"),
     "I2C_SCL": Use("out", HIGH, "i2c", "I2C clock", "SCL of clock chip and display"),
 }
-OPTIONAL = frozenset(("READER_IN_IRQ", "READER_OUT_IRQ"))  # None where a board.toml does not have them
+# None in board.py where a board.toml does not have them -> what a gate then lacks ("": nothing).
+OPTIONAL = {
+    "READER_IN_IRQ": "",
+    "READER_OUT_IRQ": "",
+    "TAMPER": "no alarm when the cabinet is opened",
+    "BUZZER": "nobody hears a refusal, and only the red lamp calls the guard",
+    "I2C_SDA": "no clock chip and no display",
+    "I2C_SCL": "no clock chip and no display",
+}
+UNUSED = frozenset(name for name, lack in OPTIONAL.items() if not lack)  # the firmware does not use them
+# What may sit on an expander: what is slow, and what a gate can miss while the expander does not answer. Not
+# what opens a way (relays: their pulses are the RMT's), nor what says who passed (sensors), nor what safe
+# mode serves without any expander (fire, the way out by the guard).
+EXPANDABLE = frozenset(
+    ("READER_IN_RST", "READER_OUT_RST", "TAMPER", "GUARD_IN", "LAMP_GREEN", "LAMP_RED", "BUZZER")
+)
+EXPANDER = 64  # numbers in board.py from here on are pins of the expander: GPA0 is 64, GPB0 is 72
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from tools.board.definition import COMMAND, Definition, kilo
 from tools.board.svg import INK, Canvas
-from tools.board.uses import ETHERNET, USES
+from tools.board.uses import ETHERNET, EXPANDER, USES
 
 _WIDTH = 1500
 _PANEL = 480  # width of a panel; two side by side make a wide one
@@ -36,25 +36,25 @@ class _Sheet:
     def __init__(self, definition: Definition) -> None:
         self.board = definition
         self.canvas = Canvas(_WIDTH)
-        self.gpios = {pin.name: pin.gpio for pin in definition.pins}
+        self.pins = {pin.name: pin for pin in definition.pins}
 
     def tag(self, x: float, y: float, name: str, anchor: str = "start") -> float:
         """Draw the tag of a constant of board.py or of a supply; return the x at its free end."""
         if name in _SUPPLIES:
             box = self.canvas.tag(x, y, name, _SUPPLIES[name], anchor)
         else:
-            gpio, color = self.gpio(name)
-            box = self.canvas.tag(x, y, "GPIO %d" % gpio, color, anchor)
+            place, color = self.place(name)
+            box = self.canvas.tag(x, y, place, color, anchor)
         return box[0] + box[2] if anchor == "start" else box[0]
 
-    def gpio(self, name: str) -> tuple[int, str]:
-        if name in self.gpios:
-            return self.gpios[name], _COLORS[USES[name].group]
+    def place(self, name: str) -> tuple[str, str]:
+        if name in self.pins:
+            return self.pins[name].place, _COLORS[USES[name].group]
         assert self.board.ethernet is not None
-        return self.board.ethernet.wires[name], _COLORS["ethernet"]
+        return "GPIO %d" % self.board.ethernet.wires[name], _COLORS["ethernet"]
 
     def color(self, name: str) -> str:
-        return _SUPPLIES.get(name) or self.gpio(name)[1]
+        return _SUPPLIES.get(name) or self.place(name)[1]
 
     def module(self, x: float, y: float, title: str, rows: list[tuple[str, str]], note: str = "") -> None:
         """Draw a module with its terminals (terminal, constant or supply or "" for open) and their wires."""
@@ -114,7 +114,7 @@ def _board(sheet: _Sheet, top: float, letters: dict[str, str]) -> float:
     canvas.label(left + width / 2, top + 24, board.name, size=16, anchor="middle", bold=True)
     canvas.label(left + width / 2, top + 46, "antenna", anchor="middle", color="#616161")
     canvas.label(left + width / 2, top + height - 12, "USB", anchor="middle", color="#616161")
-    names = {gpio: name for name, gpio in sheet.gpios.items()}
+    names = {pin.gpio: name for name, pin in sheet.pins.items()}
     if board.ethernet and not board.ethernet.is_onboard:
         names |= {gpio: name for name, gpio in board.ethernet.wires.items()}
     for header in board.headers:
@@ -169,23 +169,31 @@ _Panel = tuple[str, int, float, Callable[[_Sheet, float, float], None], tuple[st
 def _panels(board: Definition) -> list[_Panel]:
     """Return (title, width in columns, height, drawing, constants in it) of each panel, in reading order."""
     irq = {pin.name for pin in board.pins}
+    lamps = tuple(name for name in ("LAMP_GREEN", "LAMP_RED", "BUZZER") if board.has(name))
     found: list[_Panel] = []
     for way, key in (("Entry reader", "IN"), ("Exit reader", "OUT")):
         own = tuple("READER_%s_%s" % (key, wire) for wire in ("CS", "RST", "IRQ"))
         rows = [("3.3V", "3V3"), ("RST", own[1]), ("GND", "GND"), ("IRQ", own[2] if own[2] in irq else "")]
         rows += [("MISO", "SPI_MISO"), ("MOSI", "SPI_MOSI"), ("SCK", "SPI_SCK"), ("SDA (select)", own[0])]
         found.append((way, 1, 400, _reader_panel(rows), (*own, "SPI_SCK", "SPI_MOSI", "SPI_MISO")))
-    found.append(("Clock chip and display", 1, 400, _i2c_panel, ("I2C_SDA", "I2C_SCL")))
+    if board.has("I2C_SDA"):
+        found.append(("Clock chip and display", 1, 400, _i2c_panel, ("I2C_SDA", "I2C_SCL")))
     found.append(("Relays and turnstile", 2, 350, _relay_panel, ("RELAY_IN", "RELAY_OUT")))
     found.append(("Passage sensors", 1, 350, _sensor_panel, ("SENSOR_IN", "SENSOR_OUT")))
     found.append(("Fire: monitored, and released in hardware", 2, 350, _fire_panel, ("FIRE",)))
-    found.append(("Cabinet contact", 1, 350, _tamper_panel, ("TAMPER",)))
-    found.append(("Lamps and buzzer", 2, 330, _lamp_panel, ("LAMP_GREEN", "LAMP_RED", "BUZZER")))
+    if board.has("TAMPER"):
+        found.append(("Cabinet contact", 1, 350, _tamper_panel, ("TAMPER",)))
+    found.append(("Lamps and buzzer", 2, 330, _lamp_panel, lamps))
     found.append(("Guard's buttons", 1, 330, _guard_panel, ("GUARD_IN", "GUARD_OUT")))
+    if board.expander:
+        on_it = tuple(pin.name for pin in board.pins if pin.gpio >= EXPANDER)
+        names = ("I2C_SDA", "I2C_SCL", *on_it)
+        found.append(("Expander", 2, 120 + 30 * max(9, len(on_it)), _expander_panel(on_it), names))
     if board.ethernet and not board.ethernet.is_onboard:
         wires = ETHERNET[board.ethernet.chip].wires
         found.append(("Network by cable (optional)", 1, 340, _ethernet_panel, wires))
-    found.append(("Supply", 1, 340 if board.ethernet else 210, _supply_panel, ()))
+    height = found[-1][2] if found[-1][0] in ("Expander", "Network by cable (optional)") else 210
+    found.append(("Supply", 1, height, _supply_panel, ()))
     return found
 
 
@@ -335,14 +343,12 @@ def _fire_panel(sheet: _Sheet, x: float, y: float) -> None:
 
 def _lamp_panel(sheet: _Sheet, x: float, y: float) -> None:
     canvas = sheet.canvas
-    rows = (
-        ("LAMP_GREEN", "green lamp"),
-        ("LAMP_RED", "red lamp"),
-        ("BUZZER", "buzzer, active (sounds on DC)"),
-    )
+    rows = [("LAMP_GREEN", "green lamp"), ("LAMP_RED", "red lamp")]
+    if sheet.board.has("BUZZER"):
+        rows.append(("BUZZER", "buzzer, active (sounds on DC)"))
     driver = x + 330
     canvas.rect((driver, y, 200, 250), "#eceff1")
-    canvas.label(driver + 100, y + 22, "MOSFET driver, 3 x", anchor="middle", bold=True)
+    canvas.label(driver + 100, y + 22, "MOSFET driver, %d x" % len(rows), anchor="middle", bold=True)
     canvas.label(driver + 100, y + 40, "switches to GND at 3.3 V", size=11, anchor="middle")
     for number, (name, load) in enumerate(rows):
         at = y + 74 + 46 * number
@@ -362,6 +368,37 @@ def _lamp_panel(sheet: _Sheet, x: float, y: float) -> None:
     canvas.dot(driver, y + 222, _GROUND)
     canvas.label(driver + 12, y + 226.5, "GND")
     canvas.label(x + 20, y + 276, "lamps, +: 12 or 24 V as the lamps want; its minus is on GND.", size=11)
+
+
+def _expander_panel(names: tuple[str, ...]) -> Callable[[_Sheet, float, float], None]:
+    def content(sheet: _Sheet, x: float, y: float) -> None:
+        assert sheet.board.expander is not None
+        bits = sheet.board.expander.address & 7
+        rows = [("VDD", "3V3"), ("VSS", "GND"), ("SDA", "I2C_SDA"), ("SCL", "I2C_SCL"), ("RESET", "3V3")]
+        rows += [("A%d" % bit, "3V3" if bits >> bit & 1 else "GND") for bit in range(3)]
+        rows.append(("INTA, INTB", ""))
+        canvas, module = sheet.canvas, x + 190
+        sheet.module(x, y, "MCP23017", rows, "100 nF at VDD / VSS")
+        for number, name in enumerate(names):
+            at = y + 50 + 30 * number
+            color = sheet.color(name)
+            canvas.wire((module + 270, at), (module + 310, at), color=color)
+            canvas.dot(module + 270, at, color)
+            end = sheet.tag(module + 310, at, name)
+            rest = _REST.get(USES[name].kind if USES[name].group == "lamp" else name[-4:], "")
+            canvas.label(end + 10, at + 4.5, USES[name].meaning + rest)
+        canvas.label(
+            module + 310,
+            y + 50 + 30 * len(names),
+            "At SDA and SCL 4.7 kΩ to 3V3, unless a module has them.",
+            size=11,
+        )
+
+    return content
+
+
+# Resistors without which a wire has no level before the expander is set up.
+_REST = {"out": ", 10 kΩ to GND", "_RST": ", 10 kΩ to 3V3"}
 
 
 def _ethernet_panel(sheet: _Sheet, x: float, y: float) -> None:

@@ -40,7 +40,7 @@ SOCKET_RECV = 24  # socket u8, at most u16 -> error u8 (0: none), data; no data:
 SOCKET_CLOSE = 25  # socket u8 (not answered)
 SOCKET_DATAGRAMS = 27  # as SOCKET_CONNECT, for UDP: what is sent and read then are datagrams
 NETWORK = 28  # what u8, see below -> status u16: as `network.WLAN.status` gives it, of a cable 1 or 0
-I2C = 26  # address u8, count to read u8, bytes to write before that -> acknowledged u8, bytes read
+I2C = 26  # address u8, count to read u8, bytes to write first -> acknowledged u8 (2: it hangs), bytes read
 
 # What is asked of the network interface; `active` is followed by u8 on or off, `join` by the length of the
 # name u8, name, password.

@@ -68,6 +68,8 @@ class SPI:
 class I2C:
     """One I2C bus; a transaction costs its bits, nine for each byte, and a fixed overhead."""
 
+    _TIMEOUT_US = 50000  # machine.I2C's own, if none is given
+
     def __init__(self, id, *, scl, sda, freq=400000):
         self._freq = freq
 
@@ -75,6 +77,9 @@ class I2C:
         n = len(data) + count + (2 if count else 1)  # the address once more before what is read
         _world.now_us += _world.SPI_US + n * 9000000 // self._freq
         answer = _world.ask(_ops.I2C, bytes((address, count)) + data)
+        if answer[0] == 2:  # somebody holds the bus
+            _world.now_us += I2C._TIMEOUT_US
+            raise OSError(116)  # ETIMEDOUT
         if not answer[0]:
             raise OSError(19)  # ENODEV, as ports/esp32/machine_i2c.c says when nothing acknowledges
         return answer[1:]
