@@ -260,7 +260,8 @@ def lines(
         path = " ".join(f"{1000 * at_x(x):.1f},{1000 * (1 - at_y(y)):.1f}" for x, y in points)
         parts.append(
             f'<svg x="0" y="0" width="100%" height="{_TALL}" viewBox="0 0 1000 1000" '
-            f'preserveAspectRatio="none"><polyline class="l{i % SERIES}" vector-effect="non-scaling-stroke" points="{path}"/></svg>'
+            f'preserveAspectRatio="none"><polyline class="l{i % SERIES}" points="{path}" '
+            'vector-effect="non-scaling-stroke"/></svg>'
         )
         if dots:
             parts += [

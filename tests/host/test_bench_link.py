@@ -18,7 +18,7 @@ pytestmark = pytest.mark.requires_micropython
 
 def test_every_trouble_is_tried_while_the_readers_are_polled() -> None:
     done = CliRunner().invoke(group, ["link", "--seconds", "0.4", "--json"])
-    rows = [link.Row(**row) for row in json.loads(done.stdout)]
+    rows = [link.Row(**row) for row in json.loads(done.stdout)["result"]]
     assert [row.trouble for row in rows] == [*[name for name, _ in link.TROUBLES], link.NO_NAME]
     assert all(row.polls > 0 and row.worst_ms > 0 for row in rows)
     connections = {row.trouble: row.connections for row in rows}

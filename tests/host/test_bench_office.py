@@ -17,7 +17,7 @@ def test_the_command_names_what_it_measured():
         pinter, ["bench", "office", "--cards", "50", "--years", "0.05", "--visits", "40", "--json"]
     )
     assert result.exit_code == 0, result.output
-    found = {figure["name"]: figure for figure in json.loads(result.stdout)}
+    found = {figure["name"]: figure for figure in json.loads(result.stdout)["result"]}
     assert found["office: visits"]["value"] == 3 * 5 * 40
     assert found["office: journal records"]["value"] > 3 * 5 * 40 * 12
     assert sum(figure["unit"] == "s" for figure in found.values()) == 9

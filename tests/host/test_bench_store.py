@@ -60,7 +60,7 @@ def test_the_command_prints_tables_or_json(monkeypatch, found):
     done = CliRunner().invoke(pinter, ["bench", "store", "--quick"])
     assert done.exit_code == 0 and "| reads of a lookup, mean (limit 2.0) |" in done.output
     done = CliRunner().invoke(pinter, ["bench", "store", "--json", "--days", "2"])
-    assert json.loads(done.output)["wear"]["days"] == 2
+    assert json.loads(done.output)["result"]["wear"]["days"] == 2
     monkeypatch.setattr(store, "a_year", lambda days: store.Wear(days, 15.0, 30_000, 2_000, 100))
     done = CliRunner().invoke(pinter, ["bench", "store"])
     assert done.exit_code == 1 and "30000 erases a year" in done.stderr

@@ -40,7 +40,7 @@ def test_a_limit_that_is_broken_is_named() -> None:
 def test_the_command_prints_json() -> None:
     done = CliRunner().invoke(group, ["tap", "--taps", "5", "--json"])
     assert done.exit_code == 0
-    told = json.loads(done.output)
+    told = json.loads(done.output)["result"]
     assert [(row["card"], row["profile"]) for row in told["waits"]] == [
         (card, profile) for card in ("uid", "ntag424") for profile in ("typical", "worst")
     ]

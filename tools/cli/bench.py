@@ -5,17 +5,23 @@ Owns the words on the terminal and the exit codes (0 within the limits, 1 over o
 """
 
 import json
+import re
+import shlex
 import sys
 from pathlib import Path
 
 import click
 
 from host_sim.deploy import DeployError
+from tools.cli.bench_report import report
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def group() -> None:
     """Measure readers, stores, memory: figures beside their limits."""
+
+
+group.add_command(report)
 
 
 @group.command()
@@ -47,7 +53,7 @@ def reader(as_json: bool, write_docs: bool, polls: int | None) -> None:
             sys.exit(2)
         bench.write_page(rows)
     if as_json:
-        click.echo(json.dumps(bench.as_json(rows), indent=2))
+        _print("reader", bench.as_json(rows))
     else:
         click.echo(bench.table(rows))
         for name in missing:
@@ -81,7 +87,10 @@ def store(as_json: bool, write_docs: bool, days: int, quick: bool) -> None:
         sys.exit(2)
     if write_docs:
         bench.write_page(found, wear)
-    click.echo(json.dumps(found | {"wear": asdict(wear)}, indent=2) if as_json else bench.tables(found, wear))
+    if as_json:
+        _print("store", found | {"wear": asdict(wear)})
+    else:
+        click.echo(bench.tables(found, wear))
     over = bench.over(found, wear)
     for line in over:
         click.echo(line, err=True)
@@ -109,7 +118,7 @@ def link(as_json: bool, seconds: float) -> None:
         click.echo("Error: %s" % error, err=True)
         sys.exit(2 if isinstance(error, DeployError) else 1)
     if as_json:
-        click.echo(json.dumps([asdict(row) for row in rows], indent=2))
+        _print("link", [asdict(row) for row in rows])
     else:
         for row in rows:
             click.echo(
@@ -147,7 +156,7 @@ def soak(as_json: bool, write_docs: bool, days: int, gates: int, taps: int, seed
     if write_docs:
         soak_page.write(found)
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in found], indent=2))
+        _print("soak", [asdict(one) for one in found])
     else:
         click.echo(soak_page.table(found))
     problems = ["seed %d: %s" % (one.seed, text) for one in found for text in one.problems]
@@ -171,7 +180,7 @@ def tap(as_json: bool, taps: int) -> None:
     found = [bench.measure(profile, taps, card=card) for card in bench.LIMITS for profile in bench.PROFILES]
     parts = {card: bench.split(card, taps) for card in bench.LIMITS}
     if as_json:
-        click.echo(json.dumps({"waits": [asdict(waits) for waits in found], "split_ms": parts}, indent=2))
+        _print("tap", {"waits": [asdict(waits) for waits in found], "split_ms": parts})
     else:
         for waits in found:
             limits = bench.LIMITS[waits.card]
@@ -222,7 +231,7 @@ def memory(as_json: bool, taps: int, credentials: int, heap: str, hour: bool) ->
         click.echo("The firmware does not fit %s: %s" % (heap, str(error).splitlines()[-1]), err=True)
         sys.exit(1)
     if as_json:
-        click.echo(json.dumps([asdict(figure) for figure in found], indent=2))
+        _print("memory", [asdict(figure) for figure in found])
     else:
         for figure in found:
             click.echo("%-45s %10s %s" % (figure.name, format(figure.value, ","), figure.unit))
@@ -254,7 +263,7 @@ def office(as_json: bool, cards: int, years: float, visits: int, gates: int, url
         click.echo("Error: %s" % error, err=True)
         sys.exit(2)
     if as_json:
-        click.echo(json.dumps([asdict(figure) for figure in found], indent=2))
+        _print("office", [asdict(figure) for figure in found])
     else:
         for figure in found:
             limit = "" if figure.limit is None else " (limit %g, target %g)" % (figure.limit, figure.target)
@@ -319,7 +328,7 @@ def sync(
         click.echo("Error: %s" % error, err=True)
         sys.exit(2)
     if as_json:
-        click.echo(json.dumps([asdict(figure) for figure in found], indent=2))
+        _print("sync", [asdict(figure) for figure in found])
     else:
         for figure in found:
             goal = "" if figure.target is None else " (target %g)" % figure.target
@@ -330,6 +339,59 @@ def sync(
     for line in lines:
         click.echo(line, err=True)
     sys.exit(1 if lines else 0)
+
+
+@group.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def size(as_json: bool) -> None:
+    """Compile the firmware and add up what stays loaded, beside its limits.
+
+    Exit code 0: within the limits; 1: over one of them.
+    """
+    from dataclasses import asdict
+
+    from host_sim.bench import size as bench
+    from tools.mpy import CompileError
+
+    try:
+        found = bench.measure()
+    except CompileError as error:
+        click.echo("Error: %s" % error, err=True)
+        sys.exit(2)
+    if as_json:
+        _print("size", [asdict(figure) for figure in found])
+    else:
+        for figure in found:
+            limit = "" if figure.limit is None else " (limit %s)" % format(figure.limit, ",")
+            click.echo("%-45s %10s bytes of .mpy%s" % (figure.name, format(figure.value, ","), limit))
+    lines = bench.over(found)
+    for line in lines:
+        click.echo(line, err=True)
+    sys.exit(1 if lines else 0)
+
+
+def _print(bench: str, result: object) -> None:
+    """Print `result` as JSON, with the command, commit and date that it is of."""
+    from host_sim.bench import results
+
+    click.echo(results.wrap(bench, _command(), result))
+
+
+def _command() -> str:
+    """Return the command that runs, without what says how to print; passwords in URLs are left out."""
+    context = click.get_current_context()
+    words = ["pinter", "bench", context.info_name or ""]
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if not given or name in ("as_json", "write_docs", "profile"):
+            continue
+        value = context.params[name]
+        if isinstance(value, bool):
+            words.append(parameter.opts[0] if value else (parameter.secondary_opts or parameter.opts)[0])
+        else:
+            words += [parameter.opts[0], re.sub(r"//[^/@]*@", "//", str(value))]
+    return shlex.join(words)
 
 
 def _soak(polls: int, as_json: bool) -> None:
