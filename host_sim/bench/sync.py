@@ -22,7 +22,7 @@ import time
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Engine, select, text
 from sqlalchemy.engine import make_url
 
+from firmware.records import unpack_event
 from host_sim.importer import ROOT
 from tools.office import folder, keys
 from tools.office.db import engine, models
@@ -45,6 +46,7 @@ MOVE_S = 2.0  # a passage is at the other gates, docs/protocol.md
 _PER_SITE = 250  # gates: an office has at most desk.GATES
 _CHANGES_S = 5.0  # acts at all desks together, a second
 _START_S = 300
+_TOLD_S = 15  # for passages to reach the other gates, after all records have come
 _STALL_S = 120  # nothing moves for so long: the run is given up
 _FD = 8192
 _ROUNDS = 101  # of PBKDF2
@@ -126,6 +128,7 @@ class _Process:
         self._ticks = 0
 
     def stop(self) -> None:
+        """End it, if it runs, and wait for that."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -133,6 +136,9 @@ class _Process:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        if self.process.stdin is not None:
+            with suppress(OSError):
+                self.process.stdin.close()
 
     def check(self) -> None:
         if self.process.poll() is not None:
@@ -168,13 +174,20 @@ class _Fleet(_Process):
         super().__init__("gates", command, log, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.state: dict[str, Any] = {}
         self.worst_late_ms = 0
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.state = json.loads(line)
-            self.worst_late_ms = max(self.worst_late_ms, self.state["late_ms"])
+        with self.process.stdout as lines:
+            for line in lines:
+                self.state = json.loads(line)
+                self.worst_late_ms = max(self.worst_late_ms, self.state["late_ms"])
+
+    def stop(self) -> None:
+        """End it, and read what it still says."""
+        super().stop()
+        self._reader.join()
 
     def order(self, **fields: Any) -> None:
         assert self.process.stdin is not None
@@ -223,7 +236,8 @@ class _Run:
         tapped_s = time.monotonic() - began
         self._until(fleet, "all records and lists to arrive", lambda: self._is_done(fleet, sites))
         taken_s = time.monotonic() - began
-        self._until(fleet, "passages at other gates", lambda: self._are_told(fleet, sites), _STALL_S / 4)
+        end = time.monotonic() + _TOLD_S
+        self._until(fleet, "", lambda: self._are_told(fleet, sites) or time.monotonic() > end)
         told_s = time.monotonic() - began
         cpu = {p: p.cpu_s() - before[p] for p in self._processes}
         others = max(0.0, _busy_s() - busy - sum(cpu.values()))
@@ -352,9 +366,7 @@ class _Run:
 
     # Meanwhile
 
-    def _until(
-        self, fleet: _Fleet, what: str, happened: Callable[[], bool], patience_s: float = _STALL_S
-    ) -> None:
+    def _until(self, fleet: _Fleet, what: str, happened: Callable[[], bool]) -> None:
         """Wait until it happened; as long as anything moves, that may take its time."""
         last, since = None, time.monotonic()
         while not happened():
@@ -363,9 +375,7 @@ class _Run:
             state = {name: value for name, value in fleet.state.items() if name != "late_ms"}
             if state != last:
                 last, since = state, time.monotonic()
-            if time.monotonic() - since > patience_s:
-                if patience_s < _STALL_S:
-                    return
+            if time.monotonic() - since > _STALL_S:
                 raise BenchError(f"waited in vain for {what}: {fleet.state}; {fleet.end()}")
             time.sleep(0.1)
 
@@ -439,14 +449,8 @@ class _Run:
                 cards = db.execute(select(models.Card.key, models.Card.record)).all()
                 alarms = db.execute(select(models.Alarm.gate, models.Alarm.kind, models.Alarm.text)).all()
             kept = Counter((row.gate, bytes(row.journal_id), row.seq, bytes(row.raw)) for row in rows)
-            for what, count in (
-                ("lost", (made - kept).total()),
-                ("doubled or made up", (kept - made).total()),
-                ("that do not count", sum(row.state != models.COUNTS for row in rows)),
-                ("with a number of arrival twice", len(rows) - len({row.arrived for row in rows})),
-            ):
-                if count:
-                    problems.append(f"{site.name}: {count} records {what}")
+            states = [(row.state, row.arrived) for row in rows]
+            problems += [f"{site.name}: {text}" for text in wrong(made, kept, states)]
             wanted = {bytes(key): bytes(record or b"") for key, record in cards}
             for one in found["gates"]:
                 if one["site"] == site.name and one["list"] != wanted:
@@ -458,6 +462,16 @@ class _Run:
                 :5
             ]
         return problems
+
+    @staticmethod
+    def _untold(found: dict[str, Any], sites: list[_Site]) -> float:
+        """Return how many of all (passage, other gate) did not come, in per cent."""
+        wanted = 0
+        for site in sites:
+            records = [raw for one in found["gates"] if one["site"] == site.name for raw in one["records"]]
+            passages = sum(unpack_event(raw).type == "passage" for raw in records)
+            wanted += passages * (len(site.gates) - 1)
+        return round(100 * max(0.0, 1 - sum(found["moves"].values()) / max(1, wanted)), 1)
 
     def _figures(
         self,
@@ -503,6 +517,7 @@ class _Run:
             Figure("time after the last tap until all had come", round(max(0, taken_s - tapped_s), 1), "s"),
             Figure("passage to another gate, p50", _at_ms(moves, 0.5), "s"),
             Figure("passage to another gate, p99", _at_ms(moves, 0.99), "s", None, MOVE_S),
+            Figure("passages that had not reached a gate in the end", self._untold(found, sites), "%"),
             Figure("passages told, a second", round(sum(found["moves"].values()) / told_s), "1/s"),
             Figure("bytes of delta frames, a change and gate", round(deltas / max(1, len(waits))), "bytes"),
             Figure("frames to gates, a second", round(found["frames"].get("down", 0) / told_s), "1/s"),
@@ -551,6 +566,20 @@ def _arrivals(
         if i == len(applied):
             return
         yield seq, begin, end, applied[i][1]
+
+
+def wrong(made: Counter[Any], kept: Counter[Any], states: list[tuple[str, int | None]]) -> list[str]:
+    """Return what is wrong with the records in the books, `kept`, beside those that gates `made`.
+
+    `states`: (state, number of arrival) of each row in the books.
+    """
+    found = (
+        ("lost", (made - kept).total()),
+        ("doubled or made up", (kept - made).total()),
+        ("that do not count", sum(state != models.COUNTS for state, _ in states)),
+        ("with a number of arrival twice", len(states) - len({arrived for _, arrived in states})),
+    )
+    return [f"{count} records {what}" for what, count in found if count]
 
 
 def over(figures: list[Figure]) -> list[str]:

@@ -1,9 +1,9 @@
-"""Many gates in one process, for `pinter bench sync`: the firmware's session, list, journal behind sockets.
+"""Many gates in one process, for `pinter bench sync`: firmware's session, list and journal behind sockets.
 
 Owns what stands in for a board: flash in RAM, a clock, and MQTT (the firmware's codec) over asyncio. Each tap
 leaves two records, a grant and the passage a second later. What arrives from the office is counted, and
 journalled as the firmware does (`list_applied`, `remote`, `reset`) only if the plan says `every_record`. The
-plan is a JSON file; orders come on stdin, an object a line, and how it stands goes to stdout; what it did goes
+plan is a JSON file; orders come on stdin, an object a line; how it stands goes to stdout, what it did goes
 to a file at the end. Times are of the machine's monotonic clock.
 """
 
