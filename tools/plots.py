@@ -100,7 +100,7 @@ STYLE = """
 --s5:#a6a6a6;--limit:#ff6b6b;--target:#81c784;--grid:#353b44;--track:#252a32;--ink:#e8eaed;--dim:#a3acb8}}
 svg.plot{display:block;width:100%;overflow:visible;font:12px system-ui,sans-serif}
 svg.plot text{fill:var(--ink)}svg.plot .dim{fill:var(--dim)}svg.plot .bad{fill:var(--limit);font-weight:600}
-svg.plot .track{fill:var(--track)}svg.plot .grid{stroke:var(--grid)}
+svg.plot .value{font-weight:600}svg.plot .track{fill:var(--track)}svg.plot .grid{stroke:var(--grid)}
 svg.plot .limit{stroke:var(--limit);stroke-width:2}
 svg.plot .target{stroke:var(--target);stroke-width:2;stroke-dasharray:4 3}
 .key{display:flex;flex-wrap:wrap;gap:.15rem 1rem;font-size:.8rem;color:var(--dim);margin:.3rem 0}
@@ -114,8 +114,8 @@ svg.plot .target{stroke:var(--target);stroke-width:2;stroke-dasharray:4 3}
     for i in range(SERIES)
 )
 
-_ROW, _THICK = 40, 14  # px: from a bar to the next, of a bar
-_ROOM = 0.8  # share of the width for the longest bar; behind it stands its value
+_ROW, _GOALS, _THICK = 40, 14, 14  # px: from a bar to the next, more for the words below it, of a bar
+_ROOM = 0.97  # share of the width for the longest bar
 _TALL = 220  # px of a plot of lines
 
 
@@ -180,10 +180,12 @@ def levels(title: str, unit: str, rows: Sequence[Level]) -> str:
     top = (max(reach, default=0) or 1) / _ROOM
     names = list(dict.fromkeys(name for row in rows for name, _ in row.parts))
     parts = []
-    for i, row in enumerate(rows):
-        parts += _level(row, i * _ROW, top, unit, names)
+    y = 0
+    for row in rows:
+        parts += _level(row, y, top, unit, names)
+        y += _ROW + (_GOALS if row.limit is not None or row.target is not None else 0)
     has = [any(getattr(row, kind) is not None for row in rows) for kind in (LIMIT, TARGET)]
-    return key(names, *has) + _plot(title, len(rows) * _ROW, parts)
+    return key(names, *has) + _plot(title, y, parts)
 
 
 def _level(row: Level, y: int, top: float, unit: str, names: Sequence[str]) -> list[str]:
@@ -198,7 +200,7 @@ def _level(row: Level, y: int, top: float, unit: str, names: Sequence[str]) -> l
     bar = y + 18
     parts = [f'<text x="0" y="{y + 13}">{escape(row.label)}</text>']
     if goals:
-        parts.append(f'<text x="100%" y="{y + 13}" text-anchor="end" class="dim">{", ".join(goals)}</text>')
+        parts.append(f'<text x="0" y="{bar + _THICK + 15}" class="dim">{", ".join(goals)}</text>')
     parts.append(f'<rect class="track" x="0" y="{bar}" width="100%" height="{_THICK}"/>')
     start = 0.0
     for name, value in row.parts:
@@ -213,12 +215,10 @@ def _level(row: Level, y: int, top: float, unit: str, names: Sequence[str]) -> l
         if mark is not None:
             x = share(mark)
             parts.append(f'<line class="{kind}" x1="{x}" x2="{x}" y1="{bar - 3}" y2="{bar + _THICK + 3}"/>')
-    end = max([row.value, *(mark for mark in (row.limit, row.target) if mark is not None)])
-    if not row.parts:
-        parts.append(f'<text class="dim" x="0" dx="6" y="{bar + 11}">{escape(row.words)}</text>')
-    else:
-        text, style = (f"{number(row.value)}, over", "bad") if row.is_over else (number(row.value), "")
-        parts.append(f'<text class="{style}" x="{share(end)}" dx="6" y="{bar + 11}">{text}</text>')
+    style, text = "dim", row.words
+    if row.parts:
+        text, style = (f"{number(row.value)}, over", "bad") if row.is_over else (number(row.value), "value")
+    parts.append(f'<text class="{style}" x="100%" y="{y + 13}" text-anchor="end">{escape(text)}</text>')
     return parts
 
 

@@ -35,12 +35,13 @@ QUICK: Mapping[str, tuple[str, ...]] = {
     "size": (),
     "link": ("--seconds", "0.3"),
 }
+_PINTER = "from tools.cli.main import main; main()"
 Run = Callable[[str, Sequence[str]], "Result | str"]
 
 
 def run(bench: str, arguments: Sequence[str]) -> Result | str:
     """Run `pinter bench BENCH --json` and return its result, or in one line why there is none."""
-    command = [sys.executable, "-m", "tools.cli.main", "bench", bench, "--json", *arguments]
+    command = [sys.executable, "-c", _PINTER, "bench", bench, "--json", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     try:
         return results.read(done.stdout, "pinter bench " + bench)

@@ -145,7 +145,7 @@ def _drivers(row: Mapping[str, Any], what: str) -> Iterator[Level]:
     if what == "us" and limits["ratio"] is not None:
         air_ms = row["air_us"] / 1000
         goals = [None if ratio is None else round(ratio * air_ms, 3) for ratio in _pair(limits, "ratio")]
-        label = "%s: %s (%s ms in the air)" % (row["operation"], OURS, number(air_ms))
+        label = "%s: %s (air: %s ms)" % (row["operation"], OURS, number(air_ms))
     else:
         goals = [limits[what], limits.get("target_" + what)]
         goals[0] = None if goals[0] is None else goals[0] / scale
