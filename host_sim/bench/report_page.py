@@ -60,8 +60,8 @@ def as_html(sections: Sequence[Section], commit: str, date: str, is_quick: bool)
     """Return the page. `commit`, `date`: of its making."""
     body = [
         "<h1>PINTER in figures</h1>",
-        f'<p class="from">page made {escape(date)} at commit {escape(commit)}; below each '
-        "plot stands of which commit its figures are</p>",
+        f'<p class="from">page made {escape(date)} at commit {escape(commit)}; each plot '
+        "says of which commit its figures are</p>",
     ]
     if is_quick:
         body.append("<p><b>A quick run</b>: few repetitions and small lists; long benches were not run.</p>")

@@ -17,7 +17,6 @@ OVER = "over the limit"
 _HEAP_LIMIT, _HEAP_TARGET = 192 << 10, 160 << 10  # design: of a 64-bit interpreter that runs the firmware
 _HOUR_TARGET_S = 60
 _CARDS = {"uid": "card known by its number (uid)", "ntag424": "NTAG 424 DNA that proves itself"}
-_DAY_ROWS = 48  # of a table of heap by the hour; longer runs are told by the day
 
 
 @dataclass(frozen=True)
@@ -395,7 +394,7 @@ def _soak(found: Sequence[Result]) -> Iterator[Plot]:
             buckets.setdefault(int(at), []).append(size)
         rows += [
             (name, str(at), number(sizes[0]), number(max(sizes)), number(limit))
-            for at, sizes in sorted(buckets.items())[:_DAY_ROWS]
+            for at, sizes in sorted(buckets.items())
         ]
     over = [
         "%s: heap of %s KiB, limit %d" % (name, number(max(size for _, size in points)), limit)
@@ -422,7 +421,7 @@ def _soak(found: Sequence[Result]) -> Iterator[Plot]:
             )
             for name, gate in zip(names, gates, strict=True)
         ],
-        " ".join(text for gate in gates for text in gate["problems"][:5]),
+        " ".join(text + ";" for gate in gates for text in gate["problems"]),
     )
 
 
