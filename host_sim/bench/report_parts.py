@@ -149,7 +149,7 @@ def _drivers(row: Mapping[str, Any], what: str) -> Iterator[Level]:
         goals = [limits[what], limits.get("target_" + what)]
         goals[0] = None if goals[0] is None else goals[0] / scale
         label = "%s: %s" % (row["operation"], OURS)
-    yield Level(label, ((OURS, row["ours"][what] / scale),), *goals)
+    yield Level(label, ((OURS, row["ours"][what] / scale),), goals[0], goals[1])
     for name, cost in row["others"].items():
         label = "%s: %s" % (row["operation"], name)
         if isinstance(cost, dict):
