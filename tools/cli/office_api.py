@@ -96,11 +96,13 @@ def beside(
         yield
         return
     from tools.office.api import app, server  # takes longer to load than most commands run
+    from tools.office.pages.site import Pages
 
     keeper = app.create(office.folder, office.engine, time.time, live, log)
+    pages = Pages(keeper, office.folder, office.engine, time.time, log)
     try:
         known = tokens.Tokens(office.folder.path).all()
-        with server.running(keeper, listen, log):
+        with server.running(pages, listen, log):
             if not known:
                 log("api_without_tokens", why="nobody may use it: pinter office token add")
             yield

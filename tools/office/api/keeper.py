@@ -58,7 +58,7 @@ class Keeper:
         try:
             token = await self._admit(scope, receive, sending)
             if token is not None:
-                body = await _body(receive)
+                body = await read_body(receive)
                 if isinstance(body, Response):
                     await body(scope, receive, sending)
                 else:
@@ -96,7 +96,7 @@ class Keeper:
         return None
 
 
-async def _body(receive: Receive) -> bytes | Response:
+async def read_body(receive: Receive) -> bytes | Response:
     """Return the body of the request, or the refusal of one that is too long or too slow."""
     body = bytearray()
     try:

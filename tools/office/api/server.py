@@ -7,12 +7,14 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import uvicorn
+from starlette.types import Receive, Scope, Send
 
-from tools.office.api.keeper import Keeper, Log
+from tools.office.api.keeper import Log
 from tools.office.api.listen import Listen, ListenError, check
 
 _CONNECTIONS = 200
@@ -20,8 +22,18 @@ _END_S = 3
 _BACKLOG = 64
 
 
+class Served(Protocol):
+    """An ASGI application; `stop` lets what would go on for ever end."""
+
+    stop: Callable[[], None]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        ...
+
+
 @contextmanager
-def running(keeper: Keeper, listen: Listen, log: Log) -> Iterator[int]:
+def running(keeper: Served, listen: Listen, log: Log) -> Iterator[int]:
     """Answer requests while the block runs; give the port. Raises ListenError before anything is answered."""
     check(listen)
     _load_certificate(listen)
@@ -41,7 +53,7 @@ def running(keeper: Keeper, listen: Listen, log: Log) -> Iterator[int]:
             log("api_stopped")
 
 
-def _config(keeper: Keeper, listen: Listen, log: Log) -> uvicorn.Config:
+def _config(keeper: Served, listen: Listen, log: Log) -> uvicorn.Config:
     logger = logging.getLogger("uvicorn.error")
     logger.handlers = [_Lines(log)]
     logger.propagate = False
