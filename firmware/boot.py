@@ -73,7 +73,7 @@ def boot(gate) -> None:
     hardware = gate.hardware
     try:
         _configure(gate)
-        if hardware.board.I2C_SDA is None and (gate.site.rtc or gate.site.display):
+        if (gate.site.rtc or gate.site.display) and hardware.board.I2C_SDA is None:
             raise ConfigError("rtc" if gate.site.rtc else "display", "the board has no I2C bus")
         gate._site_key = secret("site_key")
         gate_key = secret("gate_key")
