@@ -37,6 +37,8 @@ _SENSOR_US = 300_000
 _PRESS_US = 300_000
 _FOLLOW_US = 800_000
 _TAP_US = 2_000_000  # a tap without an answer is over by then
+_STARTED_US = 500_000  # after its first record a gate that starts can say how it does
+_SURELY_US = 8_000_000  # in safe mode it writes none
 _OUTPUTS = ("relay_in", "relay_out", "lamp_green", "lamp_red", "buzzer")
 
 
@@ -80,7 +82,8 @@ class _Side:
         self.decision: dict[str, Any] | None = None
         self.latency: dict[str, Any] | None = None
         self.heard: explain.Explanation | None = None  # from the firmware itself, on CPython
-        self.boots = self.resets = 0
+        self.resets = 0
+        self.ready_us = _SURELY_US  # it is not asked how it does before: it could not answer
 
 
 class Live(Run):
@@ -139,7 +142,7 @@ class Live(Run):
 
     def _begin(self) -> None:
         for name, gate in self._gates.items():
-            side = self._sides[name] = _Side()
+            self._sides[name] = _Side()
             self._fit_display(gate)
             gate.on_event(lambda at_us, kind, fields, name=name: self._see(name, at_us, kind, fields))
             hardware = gate.hardware
@@ -147,7 +150,6 @@ class Live(Run):
                 self._recorders[name, direction] = Recorder(
                     chip, hardware.flash, gate.charges.spi_us, hardware.board["SPI_BAUD"]
                 )
-            side.boots = 0
         self._has_begun = True
 
     def _fit_display(self, gate: Gate) -> None:
@@ -385,12 +387,15 @@ class Live(Run):
                 self._fit_display(self._gates[name])
                 self._held_forget(name)
         elif kind == "boot":
-            side.boots += 1
+            side.ready_us = at_us + _SURELY_US
+            side.status = None
         elif kind == "reset":
             side.resets += 1
             side.status = None
         elif kind == "journal":
             side.seq = fields["record"].seq
+            if fields["record"].type == "boot":
+                side.ready_us = at_us + _STARTED_US
             self._journalled(name, side, at_us, fields["record"])
 
     def _held_forget(self, name: str) -> None:
@@ -478,7 +483,7 @@ class Live(Run):
         self._is_dirty = False
         for name, gate in self._gates.items():
             side = self._sides[name]
-            found = gate.status()
+            found = gate.status() if self._world.now >= side.ready_us else None
             if found is not None:
                 side.status = found
             elif not gate.powered:
@@ -540,6 +545,7 @@ class Live(Run):
             "network": not self._world.network.path(name).down if self._office is not None else None,
             "link": found.get("link"),
             "cards": [self._shown_card(card) for card in self.scenario.cards],
+            "decision": side.decision["seq"] if side.decision else None,
             "step": self._steps_done,
             "steps": len(self.scenario.steps),
         }
