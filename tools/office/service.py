@@ -5,7 +5,7 @@ come, and it will come again. A transport (a broker) calls `received`, and sends
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from tools.office.watch import Seen, Watch
 CHANNELS = ("up", "events", "status")
 _STATUS_BYTES = 4096
 _BURST = 8  # frames for a gate at a time
+_SINGLY_S = 5  # after a transaction that failed
 _CLOSING_S = 30  # how often it is asked whether closing time has come
 _WATCH_S = 1
 
@@ -61,7 +62,8 @@ class Service:
         self._sessions: dict[str, tuple[bytes, GateSession]] = {}
         self._statuses: dict[str, tuple[dict[str, Any], float]] = {}
         self._watches: dict[str, Watch] = {}
-        self._closing_at = self._watch_at = 0.0
+        self._closing_at = self._watch_at = self._singly_until = 0.0
+        self._first = 0  # whose turn it is to be asked first
         self.faults: list[str] = []
         self.watched: list[tuple[str, str, str]] = []
         self.rejected = 0
@@ -89,6 +91,26 @@ class Service:
 
     def received(self, topic: str, frame: bytes) -> None:
         """Take what a gate sent; what is not of a gate of this site is counted and dropped."""
+        self._try(lambda: self._received(topic, frame))
+
+    def received_all(self, frames: Iterable[tuple[str, bytes]]) -> None:
+        """Take what gates sent, (topic, frame) each, in one transaction.
+
+        If that fails none of it has come; what comes again is taken one by one for a while, so that one
+        gate's trouble does not become all gates'.
+        """
+        if 0 <= self._singly_until - self._now() <= _SINGLY_S:
+            for topic, frame in frames:
+                self.received(topic, frame)
+        elif not self._try(lambda: self._received_together(frames)):
+            self._singly_until = self._now() + _SINGLY_S
+
+    def _received_together(self, frames: Iterable[tuple[str, bytes]]) -> None:
+        with self._books.together():
+            for topic, frame in frames:
+                self._received(topic, frame)
+
+    def _received(self, topic: str, frame: bytes) -> None:
         parts = topic.split("/")
         if len(parts) != 5 or parts[:3] != ["pinter", "1", self._folder.site] or parts[4] not in CHANNELS:
             self.rejected += 1
@@ -99,8 +121,7 @@ class Service:
         if parts[4] == "status":
             self._note_status(parts[3], frame)
             return
-        session = self._sessions[parts[3]][1]
-        self._try(lambda: session.received(parts[4], frame, self._now()))
+        self._sessions[parts[3]][1].received(parts[4], frame, self._now())
 
     def _note_status(self, gate: str, report: bytes) -> None:
         try:
@@ -115,7 +136,10 @@ class Service:
         self._statuses[gate] = status, self._now()
 
     def outgoing(self) -> Iterator[tuple[str, bytes]]:
-        """Yield (topic, frame) of what is to be sent now. Call it after `received`, and every 100 ms."""
+        """Yield (topic, frame) of what is to be sent now, the most urgent first; it need not be used up.
+
+        Call it after `received`, and every 100 ms.
+        """
         now_s = self._now()
         if now_s >= self._closing_at:
             self._closing_at = now_s + _CLOSING_S
@@ -126,13 +150,19 @@ class Service:
         if not 0 <= self._watch_at - now_s <= _WATCH_S:
             self._watch_at = now_s + _WATCH_S
             self._watch(now_s)
-        for gate, (_, session) in list(self._sessions.items()):
-            for _ in range(_BURST):
+        # One frame for each gate, then the next: all have what matters most before any has the rest.
+        waiting = [(gate, session) for gate, (_, session) in self._sessions.items()]
+        self._first = (self._first + 1) % max(1, len(waiting))
+        waiting = waiting[self._first :] + waiting[: self._first]
+        for _ in range(_BURST):
+            more: list[tuple[str, GateSession]] = []
+            for gate, session in waiting:
                 frames: list[bytes | None] = []
                 self._try(lambda session=session, frames=frames: frames.append(session.outgoing(now_s)))
-                if not frames or frames[0] is None:
-                    break
-                yield f"pinter/1/{self._folder.site}/{gate}/down", frames[0]
+                if frames and frames[0] is not None:
+                    more.append((gate, session))
+                    yield f"pinter/1/{self._folder.site}/{gate}/down", frames[0]
+            waiting = more
 
     def close(self) -> None:
         """Note that from now on no gate is heard."""
