@@ -19,6 +19,7 @@ GROUPS = (
     ("config", "tools.cli.config", "Check the settings of gates."),
     ("card", "tools.cli.card", "Look at cards, and give them the keys of an office."),
     ("office", "tools.cli.office", "Keep cards and visits, publish lists, read events."),
+    ("centre", "tools.cli.centre", "Gather the events of many offices."),
 )
 
 

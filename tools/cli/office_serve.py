@@ -42,6 +42,22 @@ def _listen(context: click.Context, parameter: click.Parameter, value: str) -> t
         raise click.BadParameter(f"{value!r} is not ADDRESS:PORT, such as 0.0.0.0:8883") from error
 
 
+def listen_option(default: str, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add --listen, which gives an IPv4 address and a port."""
+    return click.option(
+        "--listen", default=default, show_default=True, callback=_listen, metavar="ADDRESS:PORT", help=text
+    )
+
+
+def _to(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, int] | None:
+    if value is None:
+        return None
+    host, _, port = value.partition(":")
+    if not _NAME.fullmatch(host) or not (port or "8884").isdecimal() or not 0 < int(port or 8884) < 65536:
+        raise click.BadParameter(f"{value!r} is not HOST or HOST:PORT")
+    return host, int(port or 8884)
+
+
 def _names(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
     for name in value:
         if not _NAME.fullmatch(name):
@@ -71,19 +87,12 @@ def _names(context: click.Context, parameter: click.Parameter, value: tuple[str,
     metavar="DIR",
     help="Of a mosquitto here: told of new gates and keys.",
 )
-@click.option(
-    "--listen",
-    default="127.0.0.1:8883",
-    show_default=True,
-    callback=_listen,
-    metavar="ADDRESS:PORT",
-    help="Of our own broker.",
-)
+@listen_option("127.0.0.1:8883", "Of our own broker.")
 @click.option(
     "--name", "names", multiple=True, callback=_names, help="What gates call our broker; may be repeated."
 )
 @click.option("--home-assistant", is_flag=True, help="Let Home Assistant find the gates (MQTT discovery).")
-@click.option("--log-json", is_flag=True, help="Log a JSON object a line, for programs.")
+@click.option("--log-json", "is_json", is_flag=True, help="Log a JSON object a line, for programs.")
 @office_api.beside_serve
 @with_office
 def serve_command(
@@ -95,7 +104,7 @@ def serve_command(
     listen: tuple[str, int],
     names: tuple[str, ...],
     home_assistant: bool,
-    log_json: bool,
+    is_json: bool,
     listen_api: Listen | None,
 ) -> None:
     """Hold sessions with all gates: lists and commands go out, events come in. Ends on SIGTERM or Ctrl-C.
@@ -103,7 +112,7 @@ def serve_command(
     What happens is a line on stderr. Where the books are in PostgreSQL, a second one stands by, on this or
     another machine, and takes over within 10 s when the first is gone.
     """
-    log = _log_json if log_json else _log_text
+    log = log_json if is_json else log_text
     context = click.get_current_context()
     given = {name for name in context.params if _is_given(context, name)}
     unfit = given & ({"listen", "names"} if url is not None else _OF_ANOTHER)
@@ -112,7 +121,7 @@ def serve_command(
         raise click.UsageError(f"{option} says nothing {'with' if url is not None else 'without'} --broker")
     site = office.folder.site
     try:
-        address = None if url is None else serve.address_of(url, _password(password_file), ca)
+        address = None if url is None else serve.address_of(url, password(password_file), ca)
     except serve.UrlError as error:
         raise Refusal(str(error)) from error
     over: list[int] = []
@@ -140,7 +149,7 @@ def serve_command(
     faults = (serve.UrlError, broker.BrokerError, mosquitto.FilesError)
     with office_api.beside(office, listen_api, live, log):
         if office.folder.database.drivername == "sqlite":
-            lock = _locked(office.folder.path / "serve.lock")
+            lock = locked(office.folder.path / "serve.lock")
             try:
                 term(office.engine, lambda: bool(over))
             except faults as error:
@@ -158,14 +167,7 @@ def serve_command(
 
 @click.command("broker-files")
 @click.argument("path", required=False, metavar="[DIR]", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--listen",
-    default="0.0.0.0:8883",
-    show_default=True,
-    callback=_listen,
-    metavar="ADDRESS:PORT",
-    help="For the gates.",
-)
+@listen_option("0.0.0.0:8883", "For the gates.")
 @click.option(
     "--office-port",
     default=1883,
@@ -173,10 +175,21 @@ def serve_command(
     type=click.IntRange(1, 65535),
     help="For the office, on 127.0.0.1.",
 )
+@click.option(
+    "--bridge",
+    callback=_to,
+    metavar="HOST[:PORT]",
+    help="Broker of a centre, which gets the events; asks for keys/centre.key. [PORT: 8884]",
+)
 @as_json
 @with_office
 def broker_files(
-    office: Office, path: Path | None, listen: tuple[str, int], office_port: int, json_too: bool
+    office: Office,
+    path: Path | None,
+    listen: tuple[str, int],
+    office_port: int,
+    bridge: tuple[str, int] | None,
+    json_too: bool,
 ) -> None:
     """Write the files of a mosquitto for the gates into DIR [default: mosquitto in the office's folder].
 
@@ -190,7 +203,10 @@ def broker_files(
     known_keys = {gate: known.gate_key(gate) for gate in known.gates()}
     files = mosquitto.Files(path, office.folder.site)
     try:
-        files.make(known_keys, *listen, office_port)
+        to = None
+        if bridge is not None:
+            to = mosquitto.Bridge(*bridge, keys.key_file(office.folder.keys / "centre.key"))
+        files.make(known_keys, *listen, office_port, to)
     except mosquitto.FilesError as error:
         raise Refusal(str(error)) from error
     value = {
@@ -210,8 +226,8 @@ def _is_given(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) not in (None, click.core.ParameterSource.DEFAULT)
 
 
-def _locked(path: Path) -> Any:
-    """Return the open lock of the one service that an office has."""
+def locked(path: Path) -> Any:
+    """Return the open lock of the one service that an office, or a centre, has."""
     try:
         file = path.open("w")
         path.chmod(0o600)
@@ -225,7 +241,8 @@ def _locked(path: Path) -> Any:
     return file
 
 
-def _password(path: Path | None) -> str | None:
+def password(path: Path | None) -> str | None:
+    """Return the password in a file that nobody else can read."""
     if path is None:
         return None
     try:
@@ -238,11 +255,13 @@ def _password(path: Path | None) -> str | None:
         raise Refusal(f"{path} is not UTF-8") from error
 
 
-def _log_json(event: str, **fields: Any) -> None:
+def log_json(event: str, **fields: Any) -> None:
+    """Say what happens as a JSON object."""
     click.echo(json.dumps({"time": round(time.time(), 3), "event": event, **fields}), err=True)
 
 
-def _log_text(event: str, **fields: Any) -> None:
+def log_text(event: str, **fields: Any) -> None:
+    """Say what happens in words."""
     words = [
         f"{name}={value if isinstance(value, str) and value.isalnum() else json.dumps(value)}"
         for name, value in fields.items()

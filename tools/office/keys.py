@@ -72,7 +72,7 @@ def create_card_master(folder: Path) -> Path:
     path = folder / f"card-{version}.key"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _create(path, CARD_MASTER_BYTES)
+        create(path, CARD_MASTER_BYTES)
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}") from error
     return path
@@ -91,14 +91,15 @@ def create_missing(folder: Path, gate: str) -> list[Path]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in (site, folder / f"gate-{gate}.key"):
             if not path.exists():
-                _create(path, KEY_BYTES)
+                create(path, KEY_BYTES)
                 made.append(path)
     except OSError as error:
         raise KeyFileError(f"{folder}: {error.strerror}") from error
     return made
 
 
-def _create(path: Path, size: int) -> None:
+def create(path: Path, size: int = KEY_BYTES) -> None:
+    """Make a key in the new file `path`, for this user only. Raises OSError."""
     handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     with os.fdopen(handle, "w") as file:
         file.write(secrets.token_bytes(size).hex() + "\n")

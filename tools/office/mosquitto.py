@@ -1,4 +1,4 @@
-"""The files of a mosquitto that serves an office: its settings, the gates' secrets, rules for topics.
+"""The files of a mosquitto that serves an office, or a centre: its settings, secrets, rules for topics.
 
 Gates come with TLS-PSK and their own key, each to its own topics and no other; the office and panels come by
 a password on the loopback address. Owns the files in one folder and tells a running mosquitto to read them
@@ -12,6 +12,7 @@ import secrets
 import signal
 from base64 import b64encode
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.office.keys import broker_secret
@@ -40,8 +41,41 @@ ciphers PSK-AES128-GCM-SHA256
 # The office, and panels on this machine.
 listener {office_port} 127.0.0.1
 """
+# `topic` of a bridge: pattern, direction, QoS, prefix here, prefix there. Gates' own frames stay here.
+_BRIDGE = """
+# To the centre: events there, what it asks for from there, and the gates' reports for panels.
+connection centre
+address {host}:{port}
+remote_clientid {site}-bridge
+local_clientid {site}-bridge
+bridge_identity {site}
+bridge_psk {secret}
+bridge_tls_version tlsv1.2
+cleansession false
+notifications false
+try_private true
+keepalive_interval 10
+restart_timeout 1 10
+topic feed out 1 pinter/1/{site}/ pinter/1/{site}/
+topic want in 1 pinter/1/{site}/ pinter/1/{site}/
+topic +/status out 1 pinter/1/{site}/ pinter/1/{site}/
+"""
+_CENTRE_TOPICS = """\
+user {office}
+topic read pinter/1/+/feed
+topic write pinter/1/+/want
+
+user {panel}
+topic read pinter/1/+/+/status
+
+pattern write pinter/1/%u/feed
+pattern write pinter/1/%u/+/status
+pattern read pinter/1/%u/want
+"""
 _TOPICS = """\
 user {office}
+topic read pinter/1/{site}/want
+topic write pinter/1/{site}/feed
 topic read pinter/1/{site}/+/up
 topic read pinter/1/{site}/+/events
 topic read pinter/1/{site}/+/status
@@ -63,10 +97,19 @@ class FilesError(Exception):
     """The files cannot be made or kept; the text is one line for the user."""
 
 
-class Files:
-    """The files in `folder` for the gates of `site`."""
+@dataclass(frozen=True)
+class Bridge:
+    """Where the broker of the centre is, and the key that this site has there."""
 
-    def __init__(self, folder: Path, site: str) -> None:
+    host: str
+    port: int
+    key: bytes
+
+
+class Files:
+    """The files in `folder` for the gates of `site`; without a site, for the bridges of a centre's sites."""
+
+    def __init__(self, folder: Path, site: str | None) -> None:
         self._folder = folder.absolute()
         self._site = site
 
@@ -75,7 +118,14 @@ class Files:
         """Return the file that mosquitto is started with."""
         return self._folder / "mosquitto.conf"
 
-    def make(self, gate_keys: Mapping[str, bytes], address: str, port: int, office_port: int) -> None:
+    def make(
+        self,
+        gate_keys: Mapping[str, bytes],
+        address: str,
+        port: int,
+        office_port: int,
+        bridge: Bridge | None = None,
+    ) -> None:
         """Write all files: gates come to `address`:`port`, the office to `office_port`. Raises FilesError.
 
         Passwords that are there already stay in force.
@@ -84,7 +134,11 @@ class Files:
             raise FilesError(f"{str(self._folder)!r}: mosquitto cannot read a path of two lines")
         values = {"folder": self._folder, "port": port, "address": address, "office_port": office_port}
         text = _SETTINGS.format(user=getpass.getuser(), **values)
-        topics = _TOPICS.format(office=OFFICE, panel=PANEL, site=self._site)
+        if bridge is not None:
+            secret = broker_secret(bridge.key)
+            text += _BRIDGE.format(host=bridge.host, port=bridge.port, site=self._site, secret=secret)
+        of = _CENTRE_TOPICS if self._site is None else _TOPICS
+        topics = of.format(office=OFFICE, panel=PANEL, site=self._site)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             users = "".join(self._user(name) for name in (OFFICE, PANEL))
@@ -114,7 +168,8 @@ class Files:
             raise FilesError(f"{error.filename or path}: {error.strerror}") from error
 
     def _secrets(self, gate_keys: Mapping[str, bytes]) -> str:
-        return "".join(f"{self._site}/{gate}:{broker_secret(key)}\n" for gate, key in gate_keys.items())
+        before = "" if self._site is None else f"{self._site}/"
+        return "".join(f"{before}{name}:{broker_secret(key)}\n" for name, key in gate_keys.items())
 
     def _user(self, name: str) -> str:
         """Return the line of a user for mosquitto; make the password if there is none."""

@@ -1,24 +1,24 @@
-"""The office on a broker: carries frames between MQTT and `service.Service`.
+"""The office, or a centre, on a broker: carries frames between MQTT and a service.
 
 Owns when to connect, the back-off, and what is told to whoever watches. A PUBACK means nothing: a gate is
-acknowledged by the service, after the commit. So frames go and come with QoS 0: the session makes a loss good,
-and there are half as many packets. One thread does it all, in turns of at most 50 ms without traffic; with
-traffic a turn takes what has come meanwhile, and its transaction is one for all gates.
+acknowledged by the service, after the commit. So frames go and come with QoS 0: the session makes a loss
+good, and there are half as many packets. One thread does it all, in turns of at most 50 ms without traffic;
+with traffic a turn takes what has come meanwhile, and its transaction is one for all gates.
 """
 
 import ipaddress
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from tools.office import homeassistant
 from tools.office.broker import OFFICE, BrokerError, OwnBroker
 from tools.office.mosquitto import Files, FilesError
 from tools.office.mqtt_client import Client, ClientError
-from tools.office.service import CHANNELS, Service
 
 _TURN_S = 0.05
 _SEND_S = 0.1  # the longest that a turn makes frames: then what comes has waited enough
@@ -26,6 +26,25 @@ _FIRST_DELAY_S, _LAST_DELAY_S = 1, 30
 _AGAIN_S = 60  # the same fault is told again after this time
 
 Log = Callable[..., None]  # log(event, **fields)
+
+
+class Carried(Protocol):
+    """What a server carries frames for: `service.Service` of an office, or `centre.Intake`.
+
+    `peer`: what is at the other ends, in the words of the log.
+    """
+
+    peer: str
+    faults: list[str]
+    watched: list[tuple[str, str, str]]
+    rejected: int
+
+    def topics(self) -> list[str]: ...
+    def keys(self) -> dict[str, bytes]: ...
+    def online(self) -> list[str]: ...
+    def received_all(self, frames: Iterable[tuple[str, bytes]]) -> None: ...
+    def outgoing(self) -> Iterator[tuple[str, bytes]]: ...
+    def close(self) -> None: ...
 
 
 class UrlError(ValueError):
@@ -88,7 +107,7 @@ class Server:
 
     def __init__(
         self,
-        service: Service,
+        service: Carried,
         site: str,
         address: Address,
         own: OwnBroker | None,
@@ -181,9 +200,7 @@ class Server:
     def _connect(self, now: float) -> None:
         at = self._address
         try:
-            self._client.connect(
-                at.host, at.port, [f"pinter/1/{self._site}/+/{channel}" for channel in CHANNELS]
-            )
+            self._client.connect(at.host, at.port, self._service.topics())
         except ClientError as error:
             self._lost(str(error), now)
             return
@@ -232,10 +249,11 @@ class Server:
 
     def _tell(self, now: float) -> None:
         online = set(self._service.online())
-        for gate in sorted(online - self._online):
-            self._log("gate_online", gate=gate)
-        for gate in sorted(self._online - online):
-            self._log("gate_offline", gate=gate)
+        peer = self._service.peer
+        for name in sorted(online - self._online):
+            self._log(f"{peer}_online", **{peer: name})
+        for name in sorted(self._online - online):
+            self._log(f"{peer}_offline", **{peer: name})
         self._online = online
         watched, self._service.watched = self._service.watched, []
         for gate, kind, text in watched:

@@ -11,8 +11,9 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from tools.office import contacts
+from tools.office import contacts, keys
 from tools.office.books import Books
+from tools.office.bridge import FrameError, Publisher
 from tools.office.db.engine import BooksError
 from tools.office.desk import Desk
 from tools.office.folder import Folder
@@ -48,10 +49,13 @@ LiveView = Callable[[], dict[str, Live] | None]  # None: another program serves 
 class Service:
     """The office in `folder` for its gates; `now` gives Unix seconds as a float.
 
+    With keys/centre.key in the folder, a centre is told of the events.
     `faults` has what went wrong with the books, the last one last; `rejected` counts frames of no gate;
     `watched` what began or ended to be wrong with a gate: (gate, kind, text), text "" when it is over.
     Raises BooksError, KeyFileError when it is made; later they are faults.
     """
+
+    peer = "gate"
 
     def __init__(self, folder: Folder, engine: Engine, now: Callable[[], float]) -> None:
         self._folder = folder
@@ -68,8 +72,21 @@ class Service:
         self.watched: list[tuple[str, str, str]] = []
         self.rejected = 0
         self._heard: set[str] = set()
+        self._centre: Publisher | None = None
+        if (folder.keys / "centre.key").exists():
+            key = keys.key_file(folder.keys / "centre.key")
+            self._centre = Publisher(folder.site, key, engine)
         self._follow()
         contacts.note(engine, now(), ("", False))
+
+    def topics(self) -> list[str]:
+        """Return what is to be heard."""
+        found = [f"pinter/1/{self._folder.site}/+/{channel}" for channel in CHANNELS]
+        return [*found, self._want] if self._centre is not None else found
+
+    @property
+    def _want(self) -> str:
+        return f"pinter/1/{self._folder.site}/want"
 
     def online(self) -> list[str]:
         """Return the names of the gates that were heard within the last 10 s."""
@@ -112,6 +129,9 @@ class Service:
 
     def _received(self, topic: str, frame: bytes) -> None:
         parts = topic.split("/")
+        if self._centre is not None and topic == self._want:
+            self._to_centre(self._centre, frame)
+            return
         if len(parts) != 5 or parts[:3] != ["pinter", "1", self._folder.site] or parts[4] not in CHANNELS:
             self.rejected += 1
             return
@@ -122,6 +142,21 @@ class Service:
             self._note_status(parts[3], frame)
             return
         self._sessions[parts[3]][1].received(parts[4], frame, self._now())
+
+    def _to_centre(self, centre: Publisher, frame: bytes) -> None:
+        try:
+            self._try(lambda: centre.received(frame))
+        except FrameError:
+            self.rejected += 1
+
+    def _for_centre(self, now_s: float) -> Iterator[tuple[str, bytes]]:
+        if self._centre is None:
+            return
+        try:
+            for frame in self._centre.outgoing(now_s):
+                yield f"pinter/1/{self._folder.site}/feed", frame
+        except BooksError as error:
+            self._fault(error)
 
     def _note_status(self, gate: str, report: bytes) -> None:
         try:
@@ -163,6 +198,7 @@ class Service:
                     more.append((gate, session))
                     yield f"pinter/1/{self._folder.site}/{gate}/down", frames[0]
             waiting = more
+        yield from self._for_centre(now_s)
 
     def close(self) -> None:
         """Note that from now on no gate is heard."""
@@ -209,7 +245,10 @@ class Service:
         try:
             do()
         except (BooksError, KeyFileError) as error:
-            self.faults.append(str(error))
-            del self.faults[:-100]
+            self._fault(error)
             return False
         return True
+
+    def _fault(self, error: Exception) -> None:
+        self.faults.append(str(error))
+        del self.faults[:-100]
