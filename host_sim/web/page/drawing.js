@@ -176,7 +176,7 @@ export class Drawing {
     this.labels.in.textContent = text.word("way_in");
     this.labels.out.textContent = text.word("way_out");
     this.root.setAttribute("aria-label", text.word("hall"));
-    for (const place of [0, 1]) if (this.lines[place].textContent !== (state.display[place] || "")) this.lines[place].textContent = state.display[place] || "";
+    for (const place of [0, 1]) this.lines[place].textContent = (state.display[place] || "").padEnd(16, "\u00a0").replaceAll(" ", "\u00a0");
     this.lines[0].parentNode.classList.toggle("lit", state.display.some((line) => line));
     for (const colour of ["green", "red"]) this.lamps[colour].classList.toggle("lit", Boolean(state.outputs["lamp_" + colour]));
     this.ring.classList.toggle("free", state.free.in || state.free.out);

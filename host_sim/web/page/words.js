@@ -61,7 +61,7 @@ export const WORDS = {
     computed: "Dihitung di komputer dari masukan yang sama: catatan jurnal, daftar, dan konfigurasi.", from_firmware: "Dari firmware sendiri, pada CPython.",
     differs: "Hasil hitungan komputer bukan keputusan gerbang: gerbang mengetahui sesuatu yang tidak diketahui komputer.",
     no_rows: "Bukan dari tabel: jalur sedang dipakai, atau kesalahan.", passed: "lolos", applied: "berlaku",
-    yellow: "pemohon", green_card: "pemohon asing", blue: "pendamping", staff: "petugas", stranger: "kartu tidak dikenal", phone: "sebuah ponsel", copy: "salinan dari", card_in: "kartu", at_reader: "kartu di pembaca", card_elsewhere: "kartu sudah dioper",
+    yellow: "pemohon", green_card: "pemohon asing", blue: "pendamping", staff: "petugas", stranger: "kartu asing", phone: "ponsel", copy: "salinan dari", card_in: "kartu", at_reader: "kartu di pembaca", card_elsewhere: "kartu sudah dioper",
     party: "rombongan", untimed: "kapan saja", revoked: "diblokir", trouble: "Simulasi berhenti: ", gate_off: "Gerbang tanpa listrik",
   },
 };
