@@ -13,14 +13,15 @@ let stream = null;
 let gates = new Map();
 let alarms = []; // of gates and of the office, the newest first
 let lastAlarm = 0;
-let firstAct = null;
+let firstAct = null; // the acts that are shown, from
+let lastAct = null; // ... to
 
 export function begin() {
   for (const id of ["events", "alarms", "gates", "audit"]) $(id).replaceChildren();
   gates = new Map();
   alarms = [];
   lastAlarm = 0;
-  firstAct = null;
+  firstAct = lastAct = null;
   $("report").hidden = $("report-link").hidden = true;
   $("day").value = $("day").max = today();
   kinds();
@@ -42,7 +43,7 @@ export function translated() {
   kinds();
   $("gates").replaceChildren();
   gates = new Map();
-  if (!$("supervisor").hidden) { $("audit").replaceChildren(); firstAct = null; shown(true); }
+  if (!$("supervisor").hidden) { $("audit").replaceChildren(); firstAct = lastAct = null; shown(true); }
 }
 
 function kinds() {
@@ -53,7 +54,7 @@ function kinds() {
 
 async function refresh() {
   try {
-    await Promise.all([gatesNow(), ...(may("desk") ? [inside(), officeAlarms()] : [])]);
+    await Promise.all([gatesNow(), ...(may("desk") ? [inside(), officeAlarms()] : []), ...(lastAct !== null ? [newActs()] : [])]);
     $("watch-refused").replaceChildren();
   } catch (error) {
     if (session !== null) refuse($("watch-refused"), error);
@@ -252,15 +253,26 @@ async function audit() {
   try {
     const end = firstAct ?? (await ask("GET", "/v1/health")).acts + 1;
     const begin = Math.max(end - 1 - PAGE, 0);
+    lastAct ??= end - 1;
     if (end <= 1) { $("audit-more").hidden = true; return; }
     const { acts } = await ask("GET", `/v1/audit?after=${begin}&limit=${end - 1 - begin}`);
     firstAct = begin + 1;
     $("audit-more").hidden = firstAct <= 1;
-    $("audit").append(...acts.reverse().map((act) => el("tr", {}, el("td", {}, String(act.seq)), el("td", { class: "time" }, clock(act.time, true)),
-      el("td", {}, act.actor), el("td", {}, act.act), el("td", {}, about(act.details)))));
+    $("audit").append(...acts.reverse().map(actRow));
   } catch (error) {
     if (session !== null) refuse($("watch-refused"), error);
   }
+}
+async function newActs() {
+  const { acts } = await ask("GET", `/v1/audit?after=${lastAct}&limit=500`);
+  const fresh = acts.filter((act) => act.seq > lastAct);
+  if (!fresh.length) return;
+  lastAct = fresh.at(-1).seq;
+  $("audit").prepend(...fresh.reverse().map(actRow));
+}
+function actRow(act) {
+  return el("tr", {}, el("td", {}, String(act.seq)), el("td", { class: "time" }, clock(act.time, true)),
+    el("td", {}, act.actor), el("td", {}, act.act), el("td", {}, about(act.details)));
 }
 function about(details) {
   const { rows, ...rest } = details;
