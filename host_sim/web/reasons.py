@@ -55,6 +55,8 @@ class Mirror:
             elif kind == "sensor_stuck":
                 self._is_stuck = event.type == "alarm"
         replay(self._presence, event, reason)
+        if event.type == "grant" and self._is_stuck and event.direction & 15 == 2 and event.key != _NO_CARD:
+            self._presence.forget(event.key, event.time)  # nobody counts who leaves past a stuck sensor
         return found
 
     def _explained(self, event: records.Event, reason: str, known: Inputs) -> explain.Explanation:
