@@ -43,6 +43,7 @@ def act(desk: Desk, chance: random.Random) -> None:
         case _:
             desk.command(chance.choice("ABC"), "identify", "")
 
+
 def work(
     office: Path,
     log: Path,
@@ -51,8 +52,9 @@ def work(
     do: Callable[[Desk, random.Random], None] = act,
     pause_s: float = 0,
 ) -> None:
-    """Do random acts in `office` until somebody ends the process, `pause_s` apart; `run` tells its actors from
-    others'."""
+    """Do random acts in `office`, `pause_s` apart, until somebody ends the process; `run` tells its actors
+    from others'.
+    """
     of = folder.load(office)
     books = engine.connect(of.database)
     chance = random.Random(seed)
