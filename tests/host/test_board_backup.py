@@ -1,10 +1,12 @@
 """`pinter board logs --port`, `backup` and `restore` on virtual boards."""
 
+import contextlib
 import json
 import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator
 
@@ -67,11 +69,28 @@ def test_logs_reads_the_board_verifies_and_exports(board: Running, tmp_path: pat
     assert done.exit_code == 2 and "exists already" in done.stderr
 
 
+@contextlib.contextmanager
+def ended(process: "subprocess.Popen[str]") -> Iterator["subprocess.Popen[str]"]:
+    """Yield a process that ends with the test, or after a while: nothing waits for it for ever."""
+    too_long = threading.Timer(3 * PATIENCE_S, process.kill)
+    too_long.start()
+    try:
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
+    finally:
+        too_long.cancel()
+
+
 def test_logs_follows_a_gate_in_service(board: Running, tmp_path: pathlib.Path) -> None:
     key = key_file(tmp_path, stage.gate_key("A"))
     boots = board_bench.boots(board)
     command = [PINTER, "board", "logs", "--port", board.link, "--follow", "--key", key, "--last", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with ended(
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ) as process:
         board.wait_for(lambda: board_bench.boots(board) > boots, "the gate under the session", PATIENCE_S)
         card = board.enter("04A1B2C3D4E5F6")
         board.wait_for(lambda: board.output("relay_in"), "the opening, as in service")
