@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import selectors
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -224,12 +225,15 @@ class _Gate:
         settings = {"site": _SITE, "gate": _GATE, "board": "x", "poll_ms": POLL_MS, "network": network}
         (folder / "config.json").write_text(json.dumps(settings), encoding="utf-8")
         program = ROOT / "host_sim" / "bench" / "link_on_device.py"
-        path = deploy.compiled(firmware).parent
+        made = deploy.compiled(firmware)
+        for name in deploy.IN_ROOT:
+            if (made / f"{name}.mpy").exists():
+                shutil.copyfile(made / f"{name}.mpy", folder / f"{name}.mpy")
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         self._process = subprocess.Popen(
             [str(deploy.micropython()), "-X", f"heapsize={_HEAP}", str(program)],
             cwd=folder,
-            env={"MICROPYPATH": f"{path}:.frozen"},
+            env={"MICROPYPATH": f"{folder}:{made.parent}:.frozen"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._errors,

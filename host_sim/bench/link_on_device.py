@@ -95,6 +95,7 @@ class Hardware:
         self.readers = self.chips = (Reader(), Reader())
         self.relays = self.sensors = self.guards = (Part(), Part())
         self.fire = self.tamper = self.feedback = self.rtc = Part()
+        self.expander = None
         self.reset_cause = 1
         self.reset = sys.exit
         self.make_watchdog = lambda timeout_ms: Part()
@@ -117,9 +118,21 @@ class Wiring:
         return bytes(32) if name == "site_key" else bytes(range(32))
 
 
+class Machine:
+    """Stands in for the module machine, as far as firmware/starter.py uses it."""
+
+    RTC = Part
+    WDT = reset = None
+
+    @staticmethod
+    def reset_cause():
+        return 1
+
+
 async def main():
     """Serve, and report."""
     sys.modules["firmware.wiring"] = sys.modules["firmware.flash"] = Wiring
+    sys.modules["machine"] = Machine
     from firmware.app import App
 
     app = App(None)

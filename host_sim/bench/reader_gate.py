@@ -30,6 +30,7 @@ _PARTS = (
     "cards/__init__.py",
     "cards/iso14443a.py",
     "cards/isodep.py",
+    "cards/isodep_rates.py",
 )
 _MAIN = '''"""Polls one reader for ever."""
 

@@ -29,6 +29,9 @@ _RELEASE_KEY, _STRANGER = (Ed25519PrivateKey.from_private_bytes(bytes([number]) 
 CARD_MASTER = hashlib.sha256(b"the card master key of simulated sites").digest()[:16]
 # Of an interpreter with 64 bits, whose values are twice as large as on the board: stands for its 112 kB.
 HEAP_WITH_A_LINK = "224k"
+# The same for cards that prove themselves. With them the names in use, those of the simulator's stand-ins
+# included, are more than 1,270: the interpreter's table of names doubles, which takes 14 kB on 64 bits.
+_HEAP_WITH_PROOFS = "208k"
 _ISSUED_BEFORE_S = 60  # the list is older than the gate's first boot, so that no floor lifts its clock
 
 
@@ -48,7 +51,9 @@ def gate(scenario: model.Scenario, name: str, boot_unix: int) -> dict[str, Any]:
     made = provisioned(
         name, settings, published(name, visits, issued(scenario, boot_unix), expires, secrets_)
     )
-    return {**made, "heap": HEAP_WITH_A_LINK} if scenario.has_link else made
+    if scenario.has_link:
+        return {**made, "heap": HEAP_WITH_A_LINK}
+    return {**made, "heap": _HEAP_WITH_PROOFS} if secrets_ else made
 
 
 def visit(scenario: model.Scenario, record: model.Record) -> Visit:

@@ -61,8 +61,7 @@ def judges() -> Iterator[None]:
         "pydantic": fake("pydantic", BaseModel=object, root_validator=lambda **_: lambda f: f, types=kinds),
         "pydantic.types": kinds,
     }
-    before = {name for name in sys.modules if name.split(".")[0] in OWN}
-    assert not before, before
+    ours = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] in OWN}
     sys.modules.update(fakes)
     sys.path.insert(0, str(APART))
     try:
@@ -71,6 +70,7 @@ def judges() -> Iterator[None]:
         sys.path.remove(str(APART))
         for name in [name for name in sys.modules if name.split(".")[0] in OWN]:
             del sys.modules[name]
+        sys.modules.update(ours)  # the office uses pydantic itself
 
 
 # pylibsdm: EV2 ---------------------------------------------------------------------------------------------
