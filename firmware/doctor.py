@@ -7,7 +7,7 @@ Raises nothing that it expects. Outputs are in their safe state from `parts` on.
 
 import gc
 import sys
-from time import sleep_ms
+from time import sleep_ms, ticks_ms
 
 from machine import I2C, RTC, Pin
 from micropython import const
@@ -108,6 +108,8 @@ def relay(hardware: "Hardware", direction: int) -> list:
 def inputs(hardware: "Hardware") -> list:
     """Return the findings on sensors, buttons, fire and cabinet contact; at rest is well."""
     sleep_ms(_SETTLE_MS)
+    if hardware.expander:
+        hardware.expander.poll(ticks_ms())
     found = []
     pairs = (
         ("sensor_in", hardware.sensors[0]),
@@ -136,6 +138,8 @@ def lamps(hardware: "Hardware") -> list:
 
 def clock_chip(board) -> list:
     """Return what the clock chip shows: ["ok", parts], ["stopped"], ["missing"] or ["bad", text]."""
+    if board.I2C_SDA is None:
+        return ["missing"]
     from .drivers.ds3231 import DS3231
 
     i2c = I2C(0, scl=Pin(board.I2C_SCL), sda=Pin(board.I2C_SDA))
