@@ -119,15 +119,18 @@ def test_the_cabinet_contact_on_the_expander_raises_tamper() -> None:
         assert alarms(bench) == set()
 
 
-def test_a_deaf_reader_is_reset_through_the_expander() -> None:
+def test_a_deaf_reader_is_reset_through_the_expander(monkeypatch: pytest.MonkeyPatch) -> None:
     with running("cpython", board=BOARD, settings={"board": BOARD}) as bench:
         chip = bench.gate.hardware.chips["in"]
         resets: list[int] = []
-        reset_pin = chip.reset_pin
-        chip.reset_pin = lambda level: (resets.append(level), reset_pin(level))[1]
-        chip.transfer = (lambda transfer: lambda data: bytes(len(data)) if not resets else transfer(data))(
-            chip.transfer
-        )
+        reset_pin, transfer = chip.reset_pin, chip.transfer
+
+        def reset(level: int) -> None:
+            resets.append(level)
+            reset_pin(level)
+
+        monkeypatch.setattr(chip, "reset_pin", reset)
+        monkeypatch.setattr(chip, "transfer", lambda data: transfer(data) if resets else bytes(len(data)))
         bench.world.run_until(8 * SECOND)
         assert resets[:2] == [0, 1]
         bench.tap(9 * SECOND)
