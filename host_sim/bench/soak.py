@@ -92,14 +92,6 @@ _SCHEDULE = (  # file, text of the firmware, what the soak puts in its place
         "        return asyncio.sleep_ms(_TICK_MS)\n",
         "        return asyncio.sleep_ms(250)\n",
     ),
-    (
-        "app.py",
-        "class App:\n",
-        "def _is_day(unix):\n"
-        "    day, second = divmod(unix - %d, 86400)\n"
-        "    return day %% 7 < 5 and %d <= second < %d\n\n\n"
-        "class App:\n" % (START, OPEN_S - 900, CLOSE_S + 900),
-    ),
 )
 
 
@@ -143,6 +135,18 @@ def _run(job: tuple[int, int, int, str, str]) -> Outcome:
     return Soak(days, seed, taps, profile, runtime).run()
 
 
+def _office_hours(close_s: float) -> tuple[str, str, str]:
+    """Return the change by which the firmware knows when it is day."""
+    return (
+        "app.py",
+        "class App:\n",
+        "def _is_day(unix):\n"
+        "    day, second = divmod(unix - %d, 86400)\n"
+        "    return day %% 7 < 5 and %d <= second < %d\n\n\n"
+        "class App:\n" % (START, OPEN_S - 900, close_s + 900),
+    )
+
+
 class _Person:
     """Somebody with the card of a visit, who tries until it works or there is no point."""
 
@@ -156,7 +160,10 @@ class _Person:
 class Soak:
     """One gate, its office, and everybody who comes; `run` it once."""
 
-    def __init__(self, days: int, seed: int, taps: int, profile: str, runtime: str) -> None:
+    def __init__(
+        self, days: int, seed: int, taps: int, profile: str, runtime: str, close_s: float = CLOSE_S
+    ) -> None:
+        self._close_s = close_s
         charges = dataclasses.replace(TYPICAL if profile == "typical" else WORST, clock_gain=DRIFT_PPM)
         self.outcome = Outcome(seed, profile, days)
         self._taps_a_day = taps
@@ -203,7 +210,8 @@ class Soak:
         """Return a copy of the firmware with the soak's schedule and `changes`."""
         copy = self._folder / name
         shutil.copytree(mpy.FIRMWARE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-        for file, text, other in (*_SCHEDULE, *changes):
+        hours = (*_SCHEDULE, _office_hours(self._close_s))
+        for file, text, other in (*hours, *changes):
             path = copy / file
             source = path.read_text(encoding="utf-8")
             if source.count(text) != 1:
@@ -231,7 +239,7 @@ class Soak:
 
     def _day(self, number: int, until_s: float) -> None:
         midnight = START + number * DAY_S
-        day = soak_plan.plan(self.outcome.seed, number, midnight, self._taps_a_day, CARDS)
+        day = soak_plan.plan(self.outcome.seed, number, midnight, self._taps_a_day, CARDS, self._close_s)
         self._schedule(day)
         if self._runtime == "micropython":  # .mpy files are not for CPython
             for version, third, at_s in zip((_GOOD, _BAD), (1, 2), _UPDATE_S, strict=True):

@@ -59,17 +59,20 @@ class Day:
     faults: tuple[Fault, ...]
 
 
-def plan(seed: int, number: int, midnight: float, taps: int, cards: int) -> Day:
+def plan(seed: int, number: int, midnight: float, taps: int, cards: int, close_s: float = CLOSE_S) -> Day:
     """Return day `number`, which begins at `midnight`, with about `taps` taps of `cards` cards.
 
-    Day 0 is a Monday; at weekends only faults come.
+    Day 0 is a Monday; at weekends only faults come. `close_s`: seconds after midnight of the last taps.
     """
     chance = random.Random(f"soak {seed} day {number}")
     if is_weekend(number):
-        return Day(midnight, (), (), _faults(chance, midnight))
-    odd = _odd(chance, midnight, round(taps * _EXTRA_TAPS), cards)
+        return Day(midnight, (), (), _faults(chance, midnight, close_s))
+    odd = _odd(chance, midnight, round(taps * _EXTRA_TAPS), cards, close_s)
     return Day(
-        midnight, _visits(chance, midnight, (taps - len(odd)) // 2, cards), odd, _faults(chance, midnight)
+        midnight,
+        _visits(chance, midnight, (taps - len(odd)) // 2, cards, close_s),
+        odd,
+        _faults(chance, midnight, close_s),
     )
 
 
@@ -78,9 +81,11 @@ def is_weekend(number: int) -> bool:
     return number % 7 >= 5
 
 
-def _visits(chance: random.Random, midnight: float, count: int, cards: int) -> tuple[Visit, ...]:
+def _visits(
+    chance: random.Random, midnight: float, count: int, cards: int, close_s: float
+) -> tuple[Visit, ...]:
     """Return `count` visits; a card is issued again once it was returned, the longest unused first."""
-    opens, closes = midnight + OPEN_S, midnight + CLOSE_S - 45 * 60
+    opens, closes = midnight + OPEN_S, midnight + close_s - 45 * 60
     step = (closes - opens) / count
     entries = [opens + step * (n + chance.random() * 0.3) for n in range(count)]
     leaving = _apart(sorted((at + chance.uniform(300, 2400), n) for n, at in enumerate(entries)))
@@ -99,11 +104,11 @@ def _apart(wishes: list[tuple[float, int]]) -> dict[int, float]:
     return found
 
 
-def _odd(chance: random.Random, midnight: float, count: int, cards: int) -> tuple[Odd, ...]:
+def _odd(chance: random.Random, midnight: float, count: int, cards: int, close_s: float) -> tuple[Odd, ...]:
     kinds = ("stranger", "copy", "torn", "two")
     return tuple(
         Odd(
-            midnight + chance.uniform(OPEN_S, CLOSE_S),
+            midnight + chance.uniform(OPEN_S, close_s),
             chance.choice(kinds),
             chance.choice(("in", "out")),
             chance.randrange(cards),
@@ -112,8 +117,8 @@ def _odd(chance: random.Random, midnight: float, count: int, cards: int) -> tupl
     )
 
 
-def _faults(chance: random.Random, midnight: float) -> tuple[Fault, ...]:
-    def when(first: float = OPEN_S, last: float = CLOSE_S) -> float:
+def _faults(chance: random.Random, midnight: float, close_s: float) -> tuple[Fault, ...]:
+    def when(first: float = OPEN_S, last: float = close_s) -> float:
         return midnight + chance.uniform(first, last)
 
     return (
