@@ -28,8 +28,8 @@ def test_the_same_seed_gives_the_same_days_and_weekends_have_no_visits() -> None
     assert len(friday.visits) == 94 and not saturday.visits and saturday.faults
 
 
-def _deaf(soak: Soak) -> None:
-    soak._gate.hardware.chips["in"].dead = True  # pyright: ignore[reportPrivateUsage]
+def _other_cards(soak: Soak) -> None:
+    soak._uids = [b"\x04other!"] * len(soak._uids)  # pyright: ignore[reportPrivateUsage]
 
 
 def _books_later(soak: Soak) -> None:
@@ -40,7 +40,7 @@ def _books_later(soak: Soak) -> None:
 
 @pytest.mark.parametrize(
     ("harm", "text"),
-    ((_deaf, "should have passed in: not seen"), (_books_later, "its window began")),
+    ((_other_cards, "should have passed in: not seen"), (_books_later, "its window began")),
 )
 def test_it_sees_who_is_kept_out_and_who_should_have_been(harm: Callable[[Soak], None], text: str) -> None:
     class Harmed(Soak):
