@@ -119,7 +119,7 @@ def boot(gate) -> None:
         gate.alarm_once(kind) if is_on else gate.end_alarm(kind)
     if not gate.fault:
         _load_list(gate)
-        gate.housekeep()  # a daily reset that fell into the time without power comes before the first card
+        gate.daily_reset()  # what fell into the time without power comes before the first card
         if gate.list.keys or any(rule and rule.min_tier for rule in site.classes):
             gate.proofs()  # this and the next line load what the first card would wait for
             hardware.chips[0].frames()

@@ -82,7 +82,7 @@ def take_time(gate, unix_ms: int, source: str) -> None:
         release("replay")
         gate.record("clock", key=before.to_bytes(8, "big")[4:] + bytes(4))
         retime(gate.presence, before, clock.now())
-        gate.housekeep()  # a daily reset that waited comes before what the office tells of positions
+        gate.daily_reset()  # one that waited comes before what the office tells of positions
     gate.end_alarm("clock")
 
 

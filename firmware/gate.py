@@ -336,6 +336,16 @@ class Gate:
         self.record("reset", party=still, unix=due)
         return still
 
+    def daily_reset(self) -> None:
+        """Make the daily reset, if time is trusted and one is due since the last that was made."""
+        due = self.clock.trusted and last_reset(
+            self.site.presence_reset, self.site.utc_offset_min, self.clock.now()
+        )
+        if due and due > self._reset_at:
+            still = self._forget_all(due)
+            if still:
+                self.alarm("still_inside", party=still)
+
     # Now and then
 
     def housekeep(self) -> None:
@@ -343,12 +353,8 @@ class Gate:
         now = self.clock.now()
         if self.fault or self.list is None or self.journal is None:
             return
+        self.daily_reset()
         if self.clock.trusted:
-            due = last_reset(self.site.presence_reset, self.site.utc_offset_min, now)
-            if due is not None and due > self._reset_at:
-                still = self._forget_all(due)
-                if still:
-                    self.alarm("still_inside", party=still)
             if self.list.valid:
                 if now < self.list.expires - _STALE_S:
                     self.end_alarm("list_stale")

@@ -188,6 +188,8 @@ RULES = {
         "between_gates_known_after_a_restart",
         "between_gates_told_on_connect",
         "between_gates_the_daily_reset_is_not_undone",
+        "between_gates_a_reset_made_up_for_keeps_what_came_after",
+        "between_gates_a_reset_made_up_for_keeps_what_came_after_clock_lost",
     ),
     "between gates: out of contact for 10 s, outside is taken for unknown": (
         "between_gates_out_of_contact_believes_nobody_outside",
@@ -379,6 +381,12 @@ BREAKS = {
         "presence": replaced("Presence.forget_all", lambda f: lambda p, now: f(p, now - 3600))
     },
     "between_gates_the_daily_reset_is_not_undone": {"gate": silent("last_reset")},
+    "between_gates_a_reset_made_up_for_keeps_what_came_after": {
+        "gate": replaced("Gate._forget_all", lambda f: lambda gate, due=0: f(gate))
+    },
+    "between_gates_a_reset_made_up_for_keeps_what_came_after_clock_lost": {
+        "gate": replaced("Gate._forget_all", lambda f: lambda gate, due=0: f(gate))
+    },
     "between_gates_out_of_contact_believes_nobody_outside": {
         "policy": replaced("decide", lambda f: lambda s, tap, p: f(s, tap._replace(isolated=False), p))
     },

@@ -22,7 +22,7 @@ def test_every_threat_names_at_least_one_test():
 def test_every_test_that_is_named_exists():
     there = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
-        there |= set(re.findall(r"^def (test_\w+)\(", path.read_text(), re.M))
+        there |= set(re.findall(r"^ *def (test_\w+)\(", path.read_text(), re.M))
     named = set(re.findall(r"`(test_\w+)`", TEXT))
     assert named <= there, named - there
     assert len(named) > 30

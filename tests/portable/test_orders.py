@@ -88,8 +88,8 @@ class FakeGate:
     def reset(self):
         self.done.append(("reset",))
 
-    def housekeep(self):
-        self.done.append(("housekeep",))
+    def daily_reset(self):
+        self.done.append(("daily_reset",))
 
     def lift(self):
         self.done.append(("lift",))
@@ -172,7 +172,7 @@ def test_the_first_trusted_time_is_journalled_and_moves_what_was_stamped_before(
     gate.clock.trusted = False
     made.office_time(T * 1000)
     shown = (T - 100).to_bytes(4, "big") + bytes(4)
-    assert gate.done == [("record", "clock", 0, 0, 0, shown, 0, 0), ("housekeep",), ("end_alarm", "clock")]
+    assert gate.done == [("record", "clock", 0, 0, 0, shown, 0, 0), ("daily_reset",), ("end_alarm", "clock")]
     assert gate.presence._reset == 100
     gate, made = make()
     gate.clock.trusted = gate.clock.answer = False

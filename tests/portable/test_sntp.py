@@ -86,6 +86,9 @@ class FakeGate:
     def end_alarm(self, kind):
         self.did.append(("end", kind))
 
+    def daily_reset(self):
+        self.did.append(("reset",))
+
     def hears(self, apart_ms):
         sntp.Client(self).take(NOW * 1000 + apart_ms)
         return self.did
@@ -93,7 +96,7 @@ class FakeGate:
 
 def test_a_server_makes_time_trusted_that_is_not():
     did = FakeGate(trusted=False, connected=True).hears(3600000)
-    assert did == [("set", 3600000), ("clock",), ("end", "clock")]
+    assert did == [("set", 3600000), ("clock",), ("reset",), ("end", "clock")]
 
 
 def test_a_step_of_more_than_120_s_is_refused_whichever_way_and_told():
