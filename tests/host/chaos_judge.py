@@ -93,6 +93,18 @@ def unwanted(log: Log) -> list[str]:
     ]
 
 
+def tracebacks(said: str) -> list[str]:
+    """A gate fails by no bug. That a chip answers too late (BusError) is none: the machine stood still."""
+    lines = said.splitlines()
+    starts = [at for at, line in enumerate(lines) if line.startswith("Traceback")]
+    found = []
+    for at in starts:
+        error = next((line for line in lines[at + 1 :] if not line.startswith(" ")), "")
+        if not error.startswith("BusError"):
+            found.append(error or lines[-1])
+    return found
+
+
 def twice(log: Log) -> list[str]:
     """No command is carried out a second time."""
     done = Counter(event.key.hex() for event in events_of(log) if event.type in ("command", "mode"))
@@ -152,10 +164,10 @@ def misplaced(gate: str, seen: dict[bytes, tuple[str, int]], books: Engine) -> l
     """
     found = []
     with reading(books) as db:
-        times = Counter(
-            (move.key, move.time)
-            for move in db.scalars(select(models.Movement).where(models.Movement.state == PUBLISHED))
+        passages = select(models.Movement).where(
+            models.Movement.state == PUBLISHED, models.Movement.gate != ""
         )
+        times = Counter((move.key, move.time) for move in db.scalars(passages))
         for row in db.scalars(select(models.Position)):
             place, since = seen.get(row.key, ("unknown", 0))
             if place == row.position or times[row.key, row.time] > 1:

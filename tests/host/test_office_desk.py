@@ -313,6 +313,17 @@ def test_revoke_blocks_a_card_in_somebodys_hands(office):
         office.desk.revoke(YELLOW)
 
 
+def test_the_desks_word_is_as_late_as_a_passage_by_a_clock_that_is_ahead(office):
+    office.issue_yellow()
+    office.now += 90
+    office.desk.correct_position(YELLOW, "inside")
+    office.now -= 60
+    office.desk.take_back(YELLOW)
+    before, last = office.books().movements()[-2:]
+    assert (last.direction, last.time) == (0, before.time), "earlier, and no gate would forget the card"
+    assert office.position(YELLOW) == "unknown"
+
+
 def test_the_desk_corrects_a_position(office):
     office.issue_yellow()
     for where, code in (("inside", 1), ("outside", 2), ("unknown", 0)):

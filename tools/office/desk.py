@@ -130,7 +130,12 @@ class _Act:
         self.change(card)
 
     def move(self, card: Card, where: str, cls: int = 0, party: int = 0) -> None:
-        """Say where the card is, from now on, to all gates."""
+        """Say where the card is, from now on, to all gates.
+
+        A gate whose clock is ahead may have told of a passage to come: the desk's word is then as late.
+        """
+        known = self.session.get(Position, card.key)
+        time = self.now if known is None else max(self.now, known.time)
         self.state.last_move += 1
         self.session.add(
             Movement(
@@ -140,13 +145,13 @@ class _Act:
                 direction=_DIRECTIONS[where],
                 cls=cls,
                 party=party,
-                time=self.now,
+                time=time,
                 gate="",
                 journal_id=b"",
                 seq=0,
             )
         )
-        self.session.merge(Position(key=card.key, position=where, time=self.now, gate=""))
+        self.session.merge(Position(key=card.key, position=where, time=time, gate=""))
 
     def alarm(self, kind: str, text: str) -> None:
         """Raise an alarm at the desk."""
