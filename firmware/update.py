@@ -28,7 +28,7 @@ FILE = "update.bundle"
 PACK = ".pack"
 
 _READ = const(1024)
-_SPARE = const(6)  # blocks of flash that an update leaves free
+_SPARE = const(3)  # blocks of flash that an update leaves free
 _REFUSED = const(0xFFFFFFFF)
 _DIRECTORY = const(0x4000)
 

@@ -91,7 +91,7 @@ def linked(runtime: str, **of_gate: Any) -> Iterator[OfficeBench]:
     with World(START, runtime=runtime) as world:
         office = SimulatedOffice(world, stage.SITE)
         office.open([("A", stage.gate_key("A"))], [], START, START + 86400)
-        of_gate = {"heap": stage.HEAP_WITH_A_LINK, **provisioned, "keys": keys, **of_gate}
+        of_gate = {"heap": "240k", **provisioned, "keys": keys, **of_gate}
         bench = OfficeBench(world, world.add_gate("A", **of_gate), office)
         bench.gate.power_on()
         world.run_until(6 * SECOND)
