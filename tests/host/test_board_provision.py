@@ -156,7 +156,10 @@ def test_a_card_opens_the_lane_of_a_board_that_was_flashed_and_provisioned(
         assert result.exit_code == 0, result.output
         sent = result.stdout.splitlines()[0]
         assert sent.startswith("2 of "), "the code is there already: " + sent
-        board.wait_for(lambda: "boot" in _records(board)[-2:], "the gate after it was looked at")
+        begun = len(board.events)
+        card = board.enter(gate_bench.UID)
+        board.wait_for(lambda: "grant" in _records(board, begun), "the gate after it was looked at")
+        board.leave(card)
         doctor = group.get_command(click.Context(group), "doctor")
         assert doctor is not None
         result = CliRunner().invoke(group, ["doctor", "--port", str(board.link), "--yes", "--json"])
