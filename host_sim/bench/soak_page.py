@@ -98,5 +98,6 @@ def write(found: Sequence[Outcome]) -> None:
     text = PAGE.read_text(encoding="utf-8")
     head, _, rest = text.partition(_BEGIN)
     _, _, tail = rest.partition(_END)
-    PAGE.write_text(f"{head}{_BEGIN}\n\n{table(found)}\n\n{_END}{tail}", encoding="utf-8")
+    made = f"{table(found)}\n\n![Heap of each gate, every hour]({PLOT.name})"
+    PAGE.write_text(f"{head}{_BEGIN}\n\n{made}\n\n{_END}{tail}", encoding="utf-8")
     PLOT.write_text(plot(found), encoding="utf-8")
