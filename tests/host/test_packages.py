@@ -101,7 +101,8 @@ def index() -> Iterator[str]:
 @pytest.mark.requires_micropython
 def test_mip_installs_the_firmware_from_its_local_description(tmp_path: Path) -> None:
     program = Path(sys.executable).parent / "mpremote"
-    with running(tmp_path, heap="2m") as board, index() as address:
+    large = "esp32_s3_devkitc1"  # sources take more room than .mpy files
+    with running(tmp_path, board=large, heap="2m") as board, index() as address:
         command = [program, "connect", str(board.link), "mip", "install", "--index", address, str(PACKAGE)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0 and "Done" in done.stdout, done.stdout + done.stderr
