@@ -28,10 +28,10 @@ SITE_KEY = hashlib.sha256(b"the site key of simulated gates").digest()
 _RELEASE_KEY, _STRANGER = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
 CARD_MASTER = hashlib.sha256(b"the card master key of simulated sites").digest()[:16]
 # Of an interpreter with 64 bits, whose values are twice as large as on the board: stands for its 112 kB.
-HEAP_WITH_A_LINK = "224k"
+HEAP_WITH_A_LINK = "240k"
 # The same for cards that prove themselves. With them the names in use, those of the simulator's stand-ins
 # included, are more than 1,270: the interpreter's table of names doubles, which takes 14 kB on 64 bits.
-_HEAP_WITH_PROOFS = "208k"
+_HEAP_WITH_PROOFS = "240k"
 _ISSUED_BEFORE_S = 60  # the list is older than the gate's first boot, so that no floor lifts its clock
 
 

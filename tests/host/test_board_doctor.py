@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from firmware.policy import ALARMS
 from host_sim.board import Running
 from host_sim.scenario import stage
 from tests.host import board_bench
@@ -161,7 +162,14 @@ def hardware(tmp_path_factory: pytest.TempPathFactory) -> Report:
         board.hardware.shorted = {"relay_out": 0}
         for name in ("fire", "tamper", "sensor_out", "guard_in"):
             board.set_input(name, True)
-        board.wait_for(lambda: board_bench.boots(board), "the boot record")
+        dead = ALARMS.index("reader_dead")  # told by a task of the gate in service
+        board.wait_for(
+            lambda: any(
+                kind == "journal" and fields["record"].type == "alarm" and fields["record"].reason == dead
+                for _, kind, fields in board.events
+            ),
+            "the alarm of a gate in service",
+        )
         return examined(board)
 
 
