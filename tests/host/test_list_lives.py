@@ -116,7 +116,7 @@ class Life:
 
     def take_chunk(self) -> None:
         try:
-            next(self.chunks)
+            next(self.chunks)  # pyright: ignore[reportArgumentType]
         except StopIteration:
             self.chunks = None
         except BundleError:
