@@ -29,13 +29,13 @@ def start(app) -> None:
     gate, add = app._gate, app._supervisor.add
     gate.hardware.make_watchdog(_OPENING_MS)  # instead of starter.py's, until that of health.py starts
     boot(gate)
-    _tell(app)
+    standing = _tell(app)
     network = gate.site.network
     if network and not gate.fault:
         from .link import Link
 
         add("link", Link(gate, app.told, app._on_link).run)
-        gate.session.update = _standing(app.slot)
+        gate.session.update = standing
         if network.sntp:
             from .sntp import Client
 
@@ -54,18 +54,13 @@ def start(app) -> None:
     add("housekeeping", app._keep_house)
 
 
-def _standing(slot):
-    from .aftermath import standing
-
-    release("aftermath")
-    return standing(slot)
-
-
 def _tell(app):
-    from .aftermath import tell
+    """Tell of earlier boots; return what the office is told of the release that runs."""
+    from .aftermath import standing, tell
 
     release("aftermath")
     tell(app)
+    return standing(app.slot)
 
 
 def boot(gate) -> None:

@@ -15,8 +15,8 @@ from micropython import const
 from . import lane, release
 from .policy import DIRECTIONS, REASONS
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from .gate import Gate
 
 _STEP_MS = const(10)

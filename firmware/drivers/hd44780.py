@@ -7,8 +7,8 @@ Expander as usual modules have it: P0 RS, P1 RW, P2 E, P3 backlight, P4 to P7 da
 
 from micropython import const
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from machine import I2C
 
 FREQ = const(100000)  # PCF8574: at most

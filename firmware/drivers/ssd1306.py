@@ -8,8 +8,8 @@ and all of Python, for 25 ms: here each step of a generator is at most one write
 from framebuf import MONO_VLSB, FrameBuffer
 from micropython import const
 
-TYPE_CHECKING = const(False)
-if TYPE_CHECKING:
+_TYPE_CHECKING = const(False)
+if _TYPE_CHECKING:
     from machine import I2C
 
 FREQ = const(400000)

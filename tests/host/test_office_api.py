@@ -24,18 +24,6 @@ YELLOW_UNTIL = MORNING + HOUR
 IDENTITY = "3174 0512 3456 0001"
 
 
-@pytest.fixture
-def office(template, tmp_path):
-    bench = template.copy(tmp_path / "office")
-    yield bench
-    bench.close()
-
-
-@pytest.fixture
-def api(office):
-    return ApiBench(office)
-
-
 def issue_yellow(api, uid=YELLOW):
     return api.post(f"/v1/cards/{uid}/issue", **{"class": "yellow", "until": YELLOW_UNTIL})
 

@@ -29,18 +29,6 @@ from tools.office.api.listen import Listen, ListenError, check
 from tools.office.broker import OwnBroker
 
 
-@pytest.fixture
-def office(template, tmp_path):
-    bench = template.copy(tmp_path / "office")
-    yield bench
-    bench.close()
-
-
-@pytest.fixture
-def api(office):
-    return ApiBench(office)
-
-
 @contextmanager
 def listening(api: ApiBench, role: str = "desk", **listen: object) -> Iterator[httpx2.Client]:
     at = Listen("127.0.0.1", free_port(), **listen)  # pyright: ignore[reportArgumentType]

@@ -3,25 +3,12 @@
 import pytest
 from starlette.testclient import TestClient
 
-from tests.host.api_bench import ApiBench
 from tests.host.office_bench import MORNING, YELLOW
 from tools.office.api.tokens import Tokens
 from tools.office.pages.site import Pages
 
 MARK = {"Pinter-Page": "1"}
 ISSUE = {"class": "yellow", "until": MORNING + 3600}
-
-
-@pytest.fixture
-def office(template, tmp_path):
-    bench = template.copy(tmp_path / "office")
-    yield bench
-    bench.close()
-
-
-@pytest.fixture
-def api(office):
-    return ApiBench(office)
 
 
 def client(api, role=None, base="http://testserver"):

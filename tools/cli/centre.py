@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from tools.cli.office_common import Refusal, as_json, name_of, refusing, say
-from tools.cli.office_serve import listen_option, locked, log_json, log_text, password
+from tools.cli.office_serve import broker_login, listen_option, locked, log_json, log_text, password
 from tools.office import centre, mosquitto, serve
 from tools.office.db.engine import connect
 
@@ -109,14 +109,7 @@ def broker_files(
 @click.option(
     "--broker", "url", required=True, metavar="URL", help="mqtts://[USER@]HOST[:PORT], or mqtt:// here."
 )
-@click.option(
-    "--ca", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Trusted certificates (PEM)."
-)
-@click.option(
-    "--password-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Password for USER; for this user only.",
-)
+@broker_login
 @click.option(
     "--broker-files",
     "files",

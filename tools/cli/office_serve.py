@@ -65,6 +65,17 @@ def _names(context: click.Context, parameter: click.Parameter, value: tuple[str,
     return value
 
 
+def broker_login(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options `ca`, whom to trust, and `password_file`, by which a broker lets it in."""
+    file = click.Path(exists=True, dir_okay=False, path_type=Path)
+    for option in (
+        click.option("--password-file", type=file, help="Password for USER; for this user only."),
+        click.option("--ca", type=file, help="Trusted certificates (PEM)."),
+    ):
+        function = option(function)
+    return function
+
+
 @click.command("serve")
 @click.option(
     "--broker",
@@ -72,14 +83,7 @@ def _names(context: click.Context, parameter: click.Parameter, value: tuple[str,
     metavar="URL",
     help="mqtts://[USER@]HOST[:PORT], or mqtt:// on this machine [default: a broker of our own].",
 )
-@click.option(
-    "--ca", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Trusted certificates (PEM)."
-)
-@click.option(
-    "--password-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Password for USER; for this user only.",
-)
+@broker_login
 @click.option(
     "--broker-files",
     "files",

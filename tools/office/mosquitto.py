@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.office import private
 from tools.office.keys import broker_secret
 
 OFFICE, PANEL = "office", "panel"  # the users that come by a password
@@ -147,8 +148,8 @@ class Files:
                 ("topics.acl", topics),
                 ("gates.psk", self._secrets(gate_keys)),
             ):
-                _write(self._folder / name, data)
-            _write(self.settings, text)
+                private.write(self._folder / name, data.encode())
+            private.write(self.settings, text.encode())
         except OSError as error:
             raise FilesError(f"{error.filename or self._folder}: {error.strerror}") from error
 
@@ -160,7 +161,7 @@ class Files:
         path, text = self._folder / "gates.psk", self._secrets(gate_keys)
         try:
             if path.read_text() != text:
-                _write(path, text)
+                private.write(path, text.encode())
             return self._tell()
         except FileNotFoundError as error:
             raise FilesError(f"{path} does not exist: pinter office broker-files {self._folder}") from error
@@ -175,7 +176,7 @@ class Files:
         """Return the line of a user for mosquitto; make the password if there is none."""
         path = self._folder / f"{name}.password"
         if not path.exists():
-            _write(path, secrets.token_hex(32) + "\n")
+            private.write(path, f"{secrets.token_hex(32)}\n".encode())
         salt = secrets.token_bytes(12)
         made = hashlib.pbkdf2_hmac("sha512", path.read_text().strip().encode(), salt, _ROUNDS)
         return f"{name}:$7${_ROUNDS}${b64encode(salt).decode()}${b64encode(made).decode()}\n"
@@ -198,15 +199,3 @@ def _is_mosquitto(number: int) -> bool:
         return True
     program = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")[0]
     return Path(os.fsdecode(program)).name == "mosquitto"
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file for this user only; it is there whole, or as it was."""
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    handle = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)

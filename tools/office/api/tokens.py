@@ -6,12 +6,13 @@ read anew when it changes, so a token that is taken away ends at once.
 
 import hashlib
 import hmac
-import os
 import re
 import secrets
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+
+from tools.office import private
 
 FILE = "api-tokens"
 ROLES = ("monitor", "desk", "supervisor")  # each may do what those before it may
@@ -98,15 +99,8 @@ class Tokens:
         self._write(tuple(token for token in known if token.name != name))
 
     def _write(self, tokens: tuple[Token, ...]) -> None:
-        fresh = self.path.with_suffix(".new")
         text = "".join(f"{token.name} {token.role} {token.digest.hex()}\n" for token in tokens)
         try:
-            fresh.unlink(missing_ok=True)
-            handle = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(fresh, self.path)
+            private.write(self.path, text.encode())
         except OSError as error:
-            raise TokenError(f"{fresh}: {error.strerror}") from error
+            raise TokenError(f"{self.path}: {error.strerror}") from error
