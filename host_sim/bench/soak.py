@@ -11,8 +11,10 @@ import multiprocessing
 import pathlib
 import random
 import shutil
+import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -132,7 +134,15 @@ def measure(
 
 def _run(job: tuple[int, int, int, str, str]) -> Outcome:
     days, seed, taps, profile, runtime = job
-    return Soak(days, seed, taps, profile, runtime).run()
+    soak = Soak(days, seed, taps, profile, runtime)
+    soak.on_day = lambda number: _say(number, soak.outcome)
+    return soak.run()
+
+
+def _say(number: int, outcome: Outcome) -> None:
+    """Tell whoever waits for the end how far it is, and at once what did not hold."""
+    told = "gate %d: day %d of %d, %d taps" % (outcome.seed, number + 1, outcome.days, outcome.taps)
+    print("; ".join([told, *outcome.problems]), file=sys.stderr, flush=True)
 
 
 def _office_hours(close_s: float) -> tuple[str, str, str]:
@@ -185,6 +195,7 @@ class Soak:
         self._resets_until = 0.0  # until then an update may reset the gate
         self._off_for = 10.0, True  # seconds without power, and whether the clock goes on
         self._cuts = 0
+        self.on_day: Callable[[int], None] = lambda number: None  # called when day `number` is over
 
     # The run
 
@@ -200,6 +211,7 @@ class Soak:
                 world.run_for(_LEAD_S)
                 for number in range(self.outcome.days):
                     self._day(number, until_s if number == self.outcome.days - 1 else DAY_S)
+                    self.on_day(number)
                 self._judge_end()
             except Ended as error:
                 self._problem("the firmware ended: " + " ".join(str(error).split())[-300:])
