@@ -142,7 +142,7 @@ def _run(job: tuple[int, int, int, str, str]) -> Outcome:
 def _say(number: int, outcome: Outcome) -> None:
     """Tell whoever waits for the end how far it is, and at once what did not hold."""
     told = "gate %d: day %d of %d, %d taps" % (outcome.seed, number + 1, outcome.days, outcome.taps)
-    print("; ".join([told, *outcome.problems]), file=sys.stderr, flush=True)
+    sys.stderr.write("; ".join([told, *outcome.problems]) + "\n")
 
 
 def _office_hours(close_s: float) -> tuple[str, str, str]:
