@@ -20,7 +20,6 @@ from tests.host import flash_bench, gate_bench
 from tests.host.test_provisioning_record import EXAMPLE
 from tests.host.test_virtual_board import file_system
 from tools.board import definition, files, provision, record, session
-from tools.cli import board_provision
 from tools.cli.board import group
 
 pytestmark = [pytest.mark.requires_micropython, pytest.mark.usefixtures("code")]
@@ -39,7 +38,7 @@ def code() -> Iterator[dict[str, bytes]]:
     made = files.code(BOARD)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "code", lambda board: made)
-        patch.setattr(board_provision, "_WAITS_S", (3, 5, 10, 20, 40))
+        patch.setattr(session, "WAITS_S", (3, 5, 10, 20, 40))
         yield made
 
 
@@ -296,7 +295,7 @@ def test_a_gate_that_is_changed_is_in_fault_until_all_of_it_is_there(
             said = line_of(run(path, board))
         assert said == f"{board.link}: the line was pulled: run the same command again"
         board.wait_for(lambda: _is_free(board.link), "the port")
-        status = board_provision._wait(str(board.link))
+        status = session.in_service(str(board.link))
         assert status is not None
         assert status["fault"] == "config.json: is missing: provision the board"
         result = run(path, board)

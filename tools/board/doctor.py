@@ -134,7 +134,7 @@ class Doctor:
     def examine(self) -> Iterator[Finding]:
         """Yield the findings as they are made. Raises SessionError if the board goes away."""
         session = self._session
-        self._report = session.report()
+        self._report = session.report_in_service()
         yield from self._service()
         session.refresh()
         yield from self._guarded("application", self._application)

@@ -19,6 +19,8 @@ from mpremote.transport_serial import SerialTransport
 _T = TypeVar("_T")
 _MOMENT_S = 0.05
 _TRIES = 6  # to interrupt a board
+WAITS_S = (5, 10, 20, 40)  # a gate with a full journal takes a while to start; each look starts it anew
+_PATIENCE_S = (5, 15)  # for a gate that was found while it started
 _REMOTE = "/remote"  # where mpremote mounts a folder of this computer
 _REPORT = """\
 import gc, json, time
@@ -61,6 +63,27 @@ class Session:
         """Return (report, free heap in bytes, ms since the start) of the gate that was interrupted."""
         found = json.loads(self.run(_REPORT).strip().splitlines()[-1])
         return None if found is None else (found[0], found[1], found[2])
+
+    def report_in_service(self) -> tuple[dict[str, Any], int, int] | None:
+        """Return `report()`; a gate that was not running is started and given time.
+
+        Opening the port resets many a board: its gate may still have been starting when it was interrupted.
+        """
+        found = self.report()
+        for wait_s in _PATIENCE_S:
+            if found is not None:
+                break
+            self._guarded(self._reset)
+            time.sleep(wait_s)
+            self._guarded(lambda: _interrupt(self._transport))
+            found = self.report()
+        return found
+
+    def _reset(self) -> None:
+        """Reset the board: a stuck program is interrupted first."""
+        self._transport.serial.write(b"\r\x03")
+        self._transport.enter_raw_repl(soft_reset=False)
+        self._transport.exec_raw_no_follow("import machine\nmachine.reset()")
 
     def start(self, code: str) -> None:
         """Let `code` run and do not wait for its end: `heard` has what it prints. Raises SessionError."""
@@ -145,7 +168,7 @@ def session(port: str) -> Iterator[Session]:
             yield made
         finally:
             with contextlib.suppress(SessionError, TransportError):
-                _restart(made, transport)
+                made._guarded(made._reset)
     finally:
         with contextlib.suppress(OSError):
             transport.close()
@@ -162,12 +185,15 @@ def _interrupt(transport: SerialTransport) -> None:
                 raise
 
 
-def _restart(made: Session, transport: SerialTransport) -> None:
-    """Reset the board: a stuck program is interrupted first."""
+def in_service(port: str) -> dict[str, Any] | None:
+    """Return the report of the gate at `port` once it has started, None if it does not.
 
-    def act() -> None:
-        transport.serial.write(b"\r\x03")
-        transport.enter_raw_repl(soft_reset=False)
-        transport.exec_raw_no_follow("import machine\nmachine.reset()")
-
-    made._guarded(act)
+    Raises SessionError.
+    """
+    for wait_s in WAITS_S:
+        time.sleep(wait_s)
+        with session(port) as talk:
+            found = talk.report()
+        if found is not None:
+            return found[0]
+    return None

@@ -23,7 +23,6 @@ from tools.cli.office_common import No, Refusal, office_option, opened
 from tools.mpy import FIRMWARE, CompileError
 from tools.office import books
 
-_WAITS_S = (5, 10, 20, 40)  # a gate with a full journal takes a while to start; each look starts it anew
 _port = click.option("--port", required=True, metavar="P", help="Serial port of the board.")
 
 
@@ -181,7 +180,7 @@ def take_over(
                     bundle,
                     lambda what, done, total: bars.update(bar, description=what, completed=done, total=total),
                 )
-            status = _service(port)
+            status = session.in_service(port)
         except (backup.BackupError, record.RecordError, definition.BoardError, CompileError) as error:
             raise Refusal(str(error)) from error
         except ConfigError as error:
@@ -206,17 +205,6 @@ def _settings(backup_path: Path | None, config_path: Path | None) -> dict[str, A
         raise Refusal(f"{config_path}: is not JSON: {error}") from error
     config.parse(found)
     return found
-
-
-def _service(port: str) -> dict[str, Any] | None:
-    """Return the report of the gate once it has started, None if it does not."""
-    for wait_s in _WAITS_S:
-        time.sleep(wait_s)
-        with session.session(port) as board:
-            found = board.report()
-        if found is not None:
-            return found[0]
-    return None
 
 
 COMMANDS = (keep, put_back, take_over)

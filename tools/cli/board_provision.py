@@ -3,9 +3,7 @@
 Exit codes: 0 in service, 1 provisioned, but the gate is not in service, 2 not provisioned.
 """
 
-import time
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
@@ -14,8 +12,6 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from tools import mpy
 from tools.board import definition, files, provision, record, session
 from tools.cli.office_common import No, Refusal
-
-_WAITS_S = (5, 10, 20, 40)  # a gate with a full journal takes a while; each look starts it anew
 
 
 @click.command("provision")
@@ -53,7 +49,7 @@ def provision_board(record_path: Path, port: str, list_path: Path | None) -> Non
             with session.session(port) as talk:
                 done = provision.provision(talk, port, board, found, code, bundle, progress)
         click.echo(_said(done, len(code) + len(found.files)))
-        status = _wait(port)
+        status = session.in_service(port)
     except (provision.ProvisionError, session.SessionError) as error:
         text = str(error) if str(error).startswith(port) else f"{port}: {error}"
         raise Refusal(f"{text}: run the same command again") from error
@@ -77,14 +73,3 @@ def _said(done: provision.Done, count: int) -> str:
     if done.erased:
         words.append("list and journal erased")
     return "; ".join(words) + "."
-
-
-def _wait(port: str) -> dict[str, Any] | None:
-    """Return the report of the gate once it has started, None if it does not."""
-    for wait_s in _WAITS_S:
-        time.sleep(wait_s)
-        with session.session(port) as talk:
-            found = talk.report()
-        if found is not None:
-            return found[0]
-    return None
