@@ -3,11 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy import update
 from starlette.testclient import TestClient
 
-from tests.host.office_bench import Bench
+from tests.host.office_bench import BLUE, HOUR, MORNING, YELLOW, Bench
+from tests.host.test_sync_chain import KEY
+from tools.office import folder
 from tools.office.api import app
 from tools.office.api.tokens import Tokens
+from tools.office.db import models
+
+YELLOW_UNTIL = MORNING + HOUR
+IDENTITY = "3174 0512 3456 0001"
+YELLOW_FOR_AN_HOUR = {"class": "yellow", "until": YELLOW_UNTIL}
 
 
 class ApiBench:
@@ -41,3 +49,21 @@ class ApiBench:
         kind = "application/json" if code == 200 else "application/problem+json"
         assert answer.headers["content-type"] == kind
         return answer.json()
+
+
+def issue_yellow(api, uid=YELLOW):
+    return api.post(f"/v1/cards/{uid}/issue", **{"class": "yellow", "until": YELLOW_UNTIL})
+
+
+def issue_blue(api, uid=BLUE, of=YELLOW):
+    fields = {"identity": IDENTITY, "document": "KTP", "place": "box 3"}
+    return api.post(f"/v1/cards/{uid}/issue", **{"class": "blue", "companion_of": of, **fields})
+
+
+def fill_journal(office, journal, raws):
+    """Give the books a journal of gate A, or the beginning of one."""
+    (office.folder.keys / "gate-A.key").write_text(KEY.hex())
+    with office.engine.connect() as connection:
+        connection.execute(update(models.Gate).values(key_id=folder.key_id_of(KEY)))
+        connection.commit()
+    office.books().take_events("A", journal.journal_id, 1, raws)

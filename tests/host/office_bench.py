@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 
 from firmware import records
+from tests.host import postgres_bench
 from tools.office import audit, bundle, folder
 from tools.office.books import Books
 from tools.office.db import engine, models
@@ -22,7 +23,7 @@ CARDS = (YELLOW, GREEN, BLUE, STAFF, OTHER, SECOND_BLUE, LEFT)
 
 
 class Bench:
-    """The office in `path`; `now` is what its clock shows. `close` it in the end."""
+    """The office in `path`; `now` is what its clock shows. `close` it in the end (PostgreSQL forgets it)."""
 
     def __init__(self, path: Path, url: str | None = None, cards: tuple[str, ...] = CARDS) -> None:
         self.now = MORNING
@@ -35,6 +36,8 @@ class Bench:
 
     def close(self) -> None:
         self.engine.dispose()
+        if self.engine.dialect.name == "postgresql":
+            postgres_bench.drop(self.folder.database)
 
     def books(self) -> Books:
         """Return what a session would see, read anew."""
@@ -84,15 +87,21 @@ class Bench:
 
 
 class Template:
-    """Copies of one new office, which is quicker than making each."""
+    """Copies of one new office, which is quicker than making each; `server`: a PostgreSQL for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: str | None = None) -> None:
+        self._server = server
+        self._url = None if server is None else postgres_bench.new_database(server)
         self._folder = tempfile.TemporaryDirectory()
-        bench = Bench(Path(self._folder.name) / "office")
-        bench.close()
+        bench = Bench(Path(self._folder.name) / "office", self._url)
+        bench.engine.dispose()
 
     def copy(self, to: Path) -> Bench:
         shutil.copytree(Path(self._folder.name) / "office", to)
+        if self._server is not None and self._url is not None:
+            settings = to / folder.SETTINGS
+            url = postgres_bench.new_database(self._server, self._url)
+            settings.write_text(settings.read_text().replace(self._url, url))
         bench = object.__new__(Bench)
         bench.now = MORNING
         bench.folder = folder.load(to)

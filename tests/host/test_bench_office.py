@@ -4,10 +4,9 @@ import json
 from dataclasses import replace
 
 from click.testing import CliRunner
-from sqlalchemy import text
 
 from host_sim.bench import office as bench
-from tests.host.test_office_database import on_both, postgres, server  # noqa: F401
+from tests.host.postgres_bench import new_database, on_both_kinds
 from tools.cli.main import pinter
 from tools.office.db import engine, models
 
@@ -23,16 +22,9 @@ def test_the_command_names_what_it_measured():
     assert sum(figure["unit"] == "s" for figure in found.values()) == 9
 
 
-@on_both
+@on_both_kinds
 def test_the_same_on_both_databases(kind, request):
-    url = None
-    if kind == "postgres":
-        server_url = request.getfixturevalue("server")
-        admin = engine.connect(engine.parse_url(server_url))
-        with admin.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("CREATE DATABASE bench"))
-        admin.dispose()
-        url = server_url.replace("/postgres", "/bench")
+    url = new_database(request.getfixturevalue("server")) if kind == "postgres" else None
     found = bench.measure(50, 0.05, 40, 3, url)
     assert {figure.name for figure in found} >= {"office: report, last day", "office: events, --last 20"}
 

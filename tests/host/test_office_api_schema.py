@@ -25,9 +25,8 @@ from schemathesis.specs.openapi.checks import (
 
 from host_sim.importer import ROOT
 from tests import counts
-from tests.host.api_bench import ApiBench
+from tests.host.api_bench import ApiBench, fill_journal, issue_yellow
 from tests.host.office_bench import Bench
-from tests.host.test_office_api import fill_journal, issue_yellow
 from tests.host.test_sync_chain import written
 from tools.office.api import stream
 

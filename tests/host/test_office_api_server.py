@@ -18,10 +18,10 @@ import httpx2
 import pytest
 
 from host_sim.importer import ROOT
-from tests.host.api_bench import ApiBench
+from tests.host.api_bench import YELLOW_FOR_AN_HOUR, ApiBench, fill_journal
 from tests.host.link_peers import LIMIT_S, free_port, wait_for
 from tests.host.office_bench import YELLOW
-from tests.host.test_office_api import YELLOW_FOR_AN_HOUR, fill_journal
+from tests.host.postgres_bench import on_both
 from tests.host.test_office_cli import run
 from tests.host.test_sync_chain import written
 from tools.office.api import server, stream
@@ -58,6 +58,7 @@ def messages(lines: Iterator[str], count: int) -> list[dict[str, str]]:
     return found
 
 
+@on_both
 def test_a_stream_goes_on_where_it_was(api, office):
     journal, raws = written(30, torn=11)
     fill_journal(office, journal, raws)
@@ -75,6 +76,7 @@ def test_a_stream_goes_on_where_it_was(api, office):
     assert events[-1]["journal"] == journal.journal_id.hex()
 
 
+@on_both
 def test_a_stream_from_now_on_tells_what_comes_and_is_chosen(api, office, monkeypatch):
     monkeypatch.setattr(stream, "_POLL_S", 0.02)
     journal, raws = written(40, torn=11)
@@ -89,6 +91,7 @@ def test_a_stream_from_now_on_tells_what_comes_and_is_chosen(api, office, monkey
         assert [json.loads(m["data"]) for m in messages(lines, len(wanted))] == wanted
 
 
+@on_both
 def test_a_silent_stream_says_that_it_is_there_and_where(api, monkeypatch):
     monkeypatch.setattr(stream, "_POLL_S", 0.02)
     monkeypatch.setattr(stream, "_SILENCE_S", 0.05)
@@ -130,6 +133,7 @@ def test_the_end_of_the_server_ends_streams_and_frees_the_address(api):
     assert not any(thread.name == "api" for thread in threading.enumerate())
 
 
+@on_both
 def test_an_open_stream_ends_with_the_server(api):
     with listening(api) as client:
         answer = client.send(client.build_request("GET", "/v1/events/stream"), stream=True)

@@ -26,9 +26,9 @@ from host_sim.importer import ROOT
 from tests.counts import SEED, count
 from tests.host import kill_desk
 from tests.host.link_peers import LIMIT_S, free_port, wait_for
+from tests.host.postgres_bench import new_database, on_both_kinds
 from tests.host.sync_world import SITE, World, key_of
 from tests.host.test_office_cli import at, run
-from tests.host.test_office_database import on_both, server  # noqa: F401 - a fixture
 from tests.host.test_office_serve import Served, serving
 from tools.office import folder
 from tools.office.books import Books
@@ -243,9 +243,9 @@ def card_keys(books: Any) -> list[bytes]:
         return list(db.scalars(select(models.Card.key).where(models.Card.uid.in_(kill_desk.STAFF))))
 
 
-@on_both
+@on_both_kinds
 def test_an_office_that_is_killed_loses_nothing_and_doubles_nothing(kind, port, request):
-    url = request.getfixturevalue("server") if kind == "postgres" else None
+    url = new_database(request.getfixturevalue("server")) if kind == "postgres" else None
     chance = random.Random(SEED)
     office = opened(url)
     of = folder.load(office)

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,9 @@ from sqlalchemy import text, update
 from host_sim.importer import ROOT
 from tests.counts import SEED, count
 from tests.host.link_peers import LIMIT_S
+from tests.host.office_bench import Bench, Template
+from tests.host.postgres_bench import needs_postgres, new_database
 from tests.host.test_office_cli import run
-from tests.host.test_office_database import INITDB, POSTGRES, postgres, server  # noqa: F401 - fixtures
 from tests.host.test_office_kill import (
     Field,
     agreement,
@@ -33,10 +34,7 @@ from tools.office.db.engine import BooksError, FencedError
 from tools.office.lease import Lease
 from tools.office.service import Service
 
-pytestmark = [
-    pytest.mark.requires_program(POSTGRES, package="postgresql"),
-    pytest.mark.requires_program(INITDB, package="postgresql"),
-]
+pytestmark = needs_postgres
 
 
 class Clock:
@@ -53,12 +51,21 @@ def lapse(books) -> None:
         connection.execute(update(models.Lease).values(expires=1))
 
 
+@pytest.fixture(scope="module")
+def template(server: str) -> Iterator[Template]:
+    """Yield an office with books in PostgreSQL, of which each test gets a copy."""
+    made = Template(server)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def two(postgres):  # noqa: F811
+def two(office: Bench) -> Iterator[tuple[Bench, Lease, Lease]]:
     """Yield the office, and the leases of two machines with clocks of their own."""
     clocks = Clock(), Clock()
-    engines = [engine.connect(postgres.folder.database, lease.TIMEOUT_S) for _ in clocks]
-    yield postgres, *(Lease(of, name, clock) for of, name, clock in zip(engines, "AB", clocks, strict=True))
+    engines = [engine.connect(office.folder.database, lease.TIMEOUT_S) for _ in clocks]
+    a, b = (Lease(of, name, clock) for of, name, clock in zip(engines, "AB", clocks, strict=True))
+    yield office, a, b
     for of in engines:
         of.dispose()
 
@@ -221,7 +228,7 @@ class Machine(Served):
 
 def test_another_machine_takes_over_from_one_that_dies_or_hangs(port, server):  # noqa: F811
     chance = random.Random(SEED)
-    office = opened(server)
+    office = opened(new_database(server))
     shutil.copytree(office, "second")
     of = folder.load(office)
     books = engine.connect(of.database)

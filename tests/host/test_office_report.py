@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from firmware import records
 from firmware.policy import ALARMS, REASONS
 from tests.host.office_bench import BLUE, HOUR, MORNING, OTHER, SECOND_BLUE, STAFF, YELLOW
+from tests.host.postgres_bench import on_both
 from tests.host.report_days import Maker
-from tests.host.test_office_database import books, office, on_both, postgres, server  # noqa: F401
 from tools.cli.main import pinter
 from tools.mpy import ROOT
 from tools.office import contacts
@@ -68,12 +68,12 @@ def read(bench, day=DAY, asked=None):
 
 
 @on_both
-def test_a_day_is_read_from_the_books(books):  # noqa: F811
-    books.issue_yellow()
-    books.issue_blue()
-    books.desk.issue(STAFF, "staff")
-    books.desk.correct_position(YELLOW, "inside")
-    out = Writer(books)
+def test_a_day_is_read_from_the_books(office):
+    office.issue_yellow()
+    office.issue_blue()
+    office.desk.issue(STAFF, "staff")
+    office.desk.correct_position(YELLOW, "inside")
+    out = Writer(office)
     for at, direction in ((60, 1), (660, 2)):
         out.put(MORNING + at - 1, "grant", direction, REASONS.index("ok"), 1, out.card(YELLOW), 1)
         out.put(MORNING + at, "passage", direction, 0, 1, out.card(YELLOW), 1)
@@ -83,10 +83,10 @@ def test_a_day_is_read_from_the_books(books):  # noqa: F811
     out.put(MIDNIGHT - 1, "passage", 1, 0, 1, out.card(YELLOW), 1)
     out.put(MIDNIGHT + 86400, "passage", 2, 0, 1, out.card(YELLOW), 1)
     out.commit()
-    books.now += 2 * HOUR
-    books.desk.take_back(BLUE)
-    books.now += 10 * HOUR
-    day = read(books)
+    office.now += 2 * HOUR
+    office.desk.take_back(BLUE)
+    office.now += 10 * HOUR
+    day = read(office)
     assert [event.type for event in day.events].count("passage") == 2
     assert {(visit.card, visit.cls) for visit in day.visits} == {
         (YELLOW, "yellow"),
@@ -106,41 +106,41 @@ def test_a_day_is_read_from_the_books(books):  # noqa: F811
 
 
 @on_both
-def test_the_same_companion_of_two_parties_is_found_on_the_day_and_later(books):  # noqa: F811
+def test_the_same_companion_of_two_parties_is_found_on_the_day_and_later(office):
     for uid in (YELLOW, OTHER):
-        books.issue_yellow(uid)
-    books.issue_blue(BLUE, of=YELLOW)
-    assert books.issue_blue(SECOND_BLUE, of=OTHER).alarms
+        office.issue_yellow(uid)
+    office.issue_blue(BLUE, of=YELLOW)
+    assert office.issue_blue(SECOND_BLUE, of=OTHER).alarms
     expected = [("companion_of_several", 2, (BLUE, SECOND_BLUE))]
-    assert [(s.kind, s.count, s.cards) for s in signals(read(books))] == expected
-    books.now += 24 * HOUR
-    books.desk.reclaim()
-    assert books.rows(models.Identity) == []  # who it was is forgotten
-    assert [(s.kind, s.count, s.cards) for s in signals(read(books))] == expected
-    assert signals(read(books, "2026-03-03")) == ()
+    assert [(s.kind, s.count, s.cards) for s in signals(read(office))] == expected
+    office.now += 24 * HOUR
+    office.desk.reclaim()
+    assert office.rows(models.Identity) == []  # who it was is forgotten
+    assert [(s.kind, s.count, s.cards) for s in signals(read(office))] == expected
+    assert signals(read(office, "2026-03-03")) == ()
 
 
 @on_both
-def test_two_companions_of_one_party_are_nobody_twice(books):  # noqa: F811
-    books.issue_yellow()
-    books.issue_blue(BLUE)
-    books.desk.take_back(BLUE)
-    books.issue_blue(BLUE)  # the same person, a second time with the same party
-    books.issue_blue(SECOND_BLUE, identity="31740002")
-    assert signals(read(books)) == ()
+def test_two_companions_of_one_party_are_nobody_twice(office):
+    office.issue_yellow()
+    office.issue_blue(BLUE)
+    office.desk.take_back(BLUE)
+    office.issue_blue(BLUE)  # the same person, a second time with the same party
+    office.issue_blue(SECOND_BLUE, identity="31740002")
+    assert signals(read(office)) == ()
 
 
 @on_both
-def test_contacts_are_kept_and_read(books):  # noqa: F811
-    contacts.note(books.engine, MIDNIGHT - HOUR, ("A", True))
-    contacts.note(books.engine, MORNING, ("A", False))
-    contacts.note(books.engine, MORNING + 600, ("A", True))
-    contacts.note(books.engine, MORNING + 700)
-    assert len(books.rows(models.Contact)) == 3
-    assert health(read(books))[0].apart == ((MORNING, MORNING + 600),)
-    contacts.note(books.engine, MIDNIGHT - 60, ("", False))
-    assert health(read(books))[0].apart == ((MIDNIGHT, MORNING + 600),)
-    assert health(read(books, "2026-03-01"))[0].apart is not None
+def test_contacts_are_kept_and_read(office):
+    contacts.note(office.engine, MIDNIGHT - HOUR, ("A", True))
+    contacts.note(office.engine, MORNING, ("A", False))
+    contacts.note(office.engine, MORNING + 600, ("A", True))
+    contacts.note(office.engine, MORNING + 700)
+    assert len(office.rows(models.Contact)) == 3
+    assert health(read(office))[0].apart == ((MORNING, MORNING + 600),)
+    contacts.note(office.engine, MIDNIGHT - 60, ("", False))
+    assert health(read(office))[0].apart == ((MIDNIGHT, MORNING + 600),)
+    assert health(read(office, "2026-03-01"))[0].apart is not None
 
 
 def clock(out, now, before):
@@ -148,9 +148,9 @@ def clock(out, now, before):
 
 
 @on_both
-def test_what_an_untrusted_clock_stamped_gets_its_true_time(books):  # noqa: F811
+def test_what_an_untrusted_clock_stamped_gets_its_true_time(office):
     """The gate lost its power overnight: it counted on from yesterday's floor until the office answered."""
-    out = Writer(books)
+    out = Writer(office)
     card = out.card(YELLOW)
     yesterday = MIDNIGHT - 5 * HOUR
     out.put(yesterday, "boot", 0, untrusted=True)
@@ -158,53 +158,53 @@ def test_what_an_untrusted_clock_stamped_gets_its_true_time(books):  # noqa: F81
         out.put(yesterday + number, "passage", 1 + number % 2, 0, 1, card, untrusted=True)
     clock(out, MORNING + 400, yesterday + 300)
     out.commit()
-    assert sum(figures(read(books)).entries["yellow"]) == 150
-    assert read(books, "2026-03-01").events == ()
-    assert figures(read(books)).unsure == 0
-    assert health(read(books))[0].steps == ((MORNING + 400, MORNING + 400 - yesterday - 300),)
+    assert sum(figures(read(office)).entries["yellow"]) == 150
+    assert read(office, "2026-03-01").events == ()
+    assert figures(read(office)).unsure == 0
+    assert health(read(office))[0].steps == ((MORNING + 400, MORNING + 400 - yesterday - 300),)
 
 
 @on_both
-def test_the_clock_is_put_right_after_midnight(books):  # noqa: F811
-    out = Writer(books)
+def test_the_clock_is_put_right_after_midnight(office):
+    out = Writer(office)
     out.put(MIDNIGHT - 50, "boot", 0, untrusted=True)
     out.put(MIDNIGHT - 20, "passage", 1, 0, 1, out.card(YELLOW), untrusted=True)
     clock(out, MIDNIGHT + 600, MIDNIGHT + 10)
     out.commit()
-    assert read(books, "2026-03-01").events == ()
-    assert [event.time for event in read(books).events if event.type == "passage"] == [MIDNIGHT + 570]
+    assert read(office, "2026-03-01").events == ()
+    assert [event.time for event in read(office).events if event.type == "passage"] == [MIDNIGHT + 570]
 
 
 @on_both
-def test_after_a_restart_nobody_knows_what_time_it_was(books):  # noqa: F811
-    out = Writer(books)
+def test_after_a_restart_nobody_knows_what_time_it_was(office):
+    out = Writer(office)
     out.put(MORNING, "boot", 0, untrusted=True)
     out.put(MORNING + 1, "passage", 1, 0, 1, out.card(YELLOW), untrusted=True)
     out.put(MORNING + 2, "boot", 0, untrusted=True)
     clock(out, MORNING + HOUR, MORNING + 10)
     out.commit()
-    found = figures(read(books))
+    found = figures(read(office))
     assert (sum(found.entries["yellow"]), found.unsure) == (1, 2)
 
 
 @on_both
-def test_records_that_never_came_are_missing(books):  # noqa: F811
-    out = Writer(books)
+def test_records_that_never_came_are_missing(office):
+    out = Writer(office)
     for number in range(10):
         out.put(MORNING + number, "deny", 1, REASONS.index("unknown_card"), 0)
     del out.rows[3:6]
     out.commit()
-    assert health(read(books))[0].missing == 3
+    assert health(read(office))[0].missing == 3
 
 
 @on_both
-def test_a_day_long_ago_knows_the_cards_that_were_out_then(books):  # noqa: F811
-    books.issue_yellow()
-    books.issue_yellow(OTHER)
-    books.now += 20 * 24 * HOUR
-    books.desk.take_back(OTHER)
-    books.now += 40 * 24 * HOUR
-    days = [read(books, day) for day in (DAY, "2026-03-10", "2026-04-20")]
+def test_a_day_long_ago_knows_the_cards_that_were_out_then(office):
+    office.issue_yellow()
+    office.issue_yellow(OTHER)
+    office.now += 20 * 24 * HOUR
+    office.desk.take_back(OTHER)
+    office.now += 40 * 24 * HOUR
+    days = [read(office, day) for day in (DAY, "2026-03-10", "2026-04-20")]
     assert [[kept.card for kept in figures(day).not_returned] for day in days] == [
         [YELLOW, OTHER],
         [YELLOW, OTHER],
@@ -212,7 +212,7 @@ def test_a_day_long_ago_knows_the_cards_that_were_out_then(books):  # noqa: F811
     ]
 
 
-def test_an_untouched_day_is_empty(office):  # noqa: F811
+def test_an_untouched_day_is_empty(office):
     day = read(office, "2026-03-05", MIDNIGHT + 4 * 86400)
     assert day.is_empty
     for language in LANGUAGES:
@@ -325,7 +325,7 @@ def run(*arguments, code=0):
 
 
 @pytest.fixture
-def at_office(office, monkeypatch):  # noqa: F811
+def at_office(office, monkeypatch):
     monkeypatch.setenv("PINTER_OFFICE", str(office.folder.path))
     return office
 

@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
+from tests.host.api_bench import fill_journal
 from tests.host.office_bench import BLUE, GREEN, HOUR, MORNING, OTHER, YELLOW
-from tests.host.test_office_api import fill_journal
 from tests.host.test_sync_chain import written
 from tests.system.pages_bench import browsing, login, opened, overflow, scan, violations
 

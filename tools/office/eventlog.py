@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, LargeBinary, and_, false, func, or_, select
+from sqlalchemy import ColumnElement, LargeBinary, and_, false, func, literal_column, or_, select
 from sqlalchemy.orm import Session
 
 from firmware import crash, records
@@ -94,7 +94,8 @@ def _has_reason(kind: str, reasons: tuple[str, ...]) -> ColumnElement[bool]:
 
 def byte_of(at: int) -> ColumnElement[bytes]:
     """Return byte `at` of the record, in SQL."""
-    return func.substr(Event.raw, at + 1, 1, type_=LargeBinary)
+    # Literals: PostgreSQL takes two parameters for two things, and would not group by what is selected.
+    return func.substr(Event.raw, literal_column(str(at + 1)), literal_column("1"), type_=LargeBinary)
 
 
 def last(db: Session) -> int:
