@@ -7,6 +7,7 @@ from tests.host.api_bench import fill_journal
 from tests.host.office_bench import BLUE, GREEN, HOUR, MORNING, OTHER, YELLOW
 from tests.host.test_sync_chain import written
 from tests.system.pages_bench import browsing, login, opened, overflow, scan, violations
+from tools.office.db import engine, models
 
 pytestmark = pytest.mark.requires_program("chromium", package="chromium")
 
@@ -118,6 +119,7 @@ def test_a_lost_card_is_asked_for_first(bench):
 def test_the_supervisor_sees_an_event_arrive_and_orders_a_gate(bench):
     journal, raws = written(30, torn=11)
     fill_journal(bench.office, journal, raws[:20])
+    bench.office.desk.issue(YELLOW, booking="M-0017")
     with bench.page("supervisor") as page:
         page.locator("nav a[href='/supervisor']").click()
         expect(page.locator("#live")).to_have_text("live")
@@ -132,6 +134,47 @@ def test_the_supervisor_sees_an_event_arrive_and_orders_a_gate(bench):
         page.locator("#report-form button").click()
         expect(page.frame_locator("#report").locator("h1")).to_contain_text("Report of the day 2026-03-02")
         expect(page.locator("#audit")).to_contain_text("the-supervisor")
+        about = page.locator("#audit tr td:last-child")
+        expect(about).to_have_text(
+            [
+                "Gate A: Mode lockdown",
+                "Card 01 02 03 01 · Visit 1 (Yellow) · Booking code M-0017",
+                "Booking code M-0017 · Booking code M-0018",
+                "7 cards",
+                "Gate A",
+            ]
+        )
+
+
+def test_the_audit_trail_names_what_each_act_was_about(bench):
+    bench.office.issue_yellow()
+    bench.office.issue_blue()
+    bench.office.desk.correct_position(YELLOW, "inside")
+    bench.office.desk.lose(BLUE)
+    bench.office.desk.close_deposit(1)
+    bench.office.desk.command("A", "open", "out")
+    bench.office.desk.command("A", "acknowledge", "tailgate")
+    bench.office.desk.add_gate("B")
+    with engine.writing(bench.office.engine) as (db, _):
+        db.get_one(models.Audit, 5).details = '{"rows": {"cards": {"01020302": null}}}'
+        db.get_one(models.Audit, 6).details = "no JSON"
+    with bench.page("supervisor", "id") as page:
+        page.goto(bench.url + "/supervisor")
+        expect(page.locator("#audit tr td:last-child")).to_have_text(
+            [
+                "Pintu B",
+                "Pintu A: Tandai alarm diterima: diikuti orang",
+                "Pintu A: Buka keluar",
+                "Titipan 1: KTP (Kunjungan 2)",
+                "Kartu 01 02 03 03 · Kunjungan 2 (Biru)",
+                'changed: "no JSON"',
+                "Kartu 01 02 03 02",
+                "Kartu 01 02 03 01 · Kunjungan 1 (Kuning)",
+                "Kode antrean M-0017 · Kode antrean M-0018",
+                "7 kartu",
+                "Pintu A",
+            ]
+        )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -274,10 +274,44 @@ function actRow(act) {
   return el("tr", {}, el("td", {}, String(act.seq)), el("td", { class: "time" }, clock(act.time, true)),
     el("td", {}, act.actor), el("td", {}, act.act), el("td", {}, about(act.details)));
 }
+
+// What an act was about: the rows that it left in the books, table by table, and what it has to say beside them.
+const SUBJECTS = {
+  cards: (uid) => `${t("card")} ${spaced(uid)}`,
+  visits: (id, { cls }) => `${t("visit")} ${id} (${t(cls)})`,
+  bookings: (code) => `${t("booking")} ${code}`,
+  deposits: (id, { document, visit }) => `${t("deposit")} ${id}: ${document} (${t("visit")} ${visit})`,
+  gates: (name) => `${t("gate")} ${name}`,
+  commands: (_, { gate, name, argument }) => `${t("gate")} ${gate}: ${commandName(name, argument)}`,
+};
+const BESIDE = {
+  position: ([uid, where]) => `${t("card")} ${spaced(uid)}: ${t(where)}`,
+  release: (words) => words.join(" "),
+  alarms: (found) => found.map(([kind, text]) => `${t(`r_${kind}`)}: ${text}`).join(", "),
+};
+const SHOWN = 3; // rows of a table that are named; of more only the number is said
 function about(details) {
-  const { rows, ...rest } = details;
-  const words = Object.entries(rest).map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`);
-  return words.join(", ");
+  try {
+    return subjects(details);
+  } catch {
+    return JSON.stringify(details); // somebody changed the row: pinter office verify
+  }
+}
+function subjects({ rows, ...beside }) {
+  const words = [];
+  for (const [table, of] of Object.entries(SUBJECTS)) {
+    const found = Object.entries(rows?.[table] ?? {});
+    if (found.length > SHOWN) words.push(t(`many_${table}`, found.length));
+    else words.push(...found.map(([key, image]) => of(key, image)));
+    if (table === "visits") words.push(...new Set(found.filter(([, { booking }]) => booking).map(([, { booking }]) => SUBJECTS.bookings(booking))));
+  }
+  for (const [name, value] of Object.entries(beside)) words.push(BESIDE[name]?.(value) ?? `${name}: ${JSON.stringify(value)}`);
+  return [...new Set(words)].join(" · ");
+}
+function commandName(name, argument) {
+  if (name === "mode") return `${t("mode")} ${modeName(argument)}`;
+  if (name === "acknowledge") return `${t("acknowledge")}: ${t(`r_${argument}`)}`;
+  return t(argument ? `${name}_${argument}` : name);
 }
 
 $("kind").addEventListener("change", events);
