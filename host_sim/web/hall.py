@@ -11,7 +11,6 @@ import itertools
 import pathlib
 import queue
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from host_sim.deploy import DeployError
@@ -19,13 +18,13 @@ from host_sim.scenario import format as scenario_format
 from host_sim.scenario import model
 from host_sim.scenario.nodes import ScenarioError
 from host_sim.web.live import Live, Request, Switch, as_text
+from tools.office.api.web import Log
 
 HALL = pathlib.Path(__file__).parent.parent / "samples" / "hall.yaml"
 STORIES = pathlib.Path(__file__).parent.parent.parent / "tests" / "scenarios"
 _REMEMBERED = 60  # events and decisions that a new page is told
 _WAITING = 2000  # messages for a page that does not read
 _ANSWER_S = 30.0
-Log = Callable[..., None]
 
 
 class Listener:

@@ -8,13 +8,11 @@ import asyncio
 import contextlib
 import hmac
 import ipaddress
-import logging
 import pathlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
@@ -26,8 +24,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from firmware.policy import DIRECTIONS, REASONS
 from host_sim.scenario import stage
 from host_sim.web import commands, trace
-from host_sim.web.hall import Hall, Listener, Log
+from host_sim.web.hall import Hall, Listener
 from tools.office import journal_image
+from tools.office.api import web
+from tools.office.api.web import Log
 
 PAGE = pathlib.Path(__file__).parent / "page"
 FILES = {
@@ -222,33 +222,4 @@ def _journal(image: bytes, gate: str) -> dict[str, Any]:
 
 def serve(app: Starlette, bound: socket.socket, log: Log) -> None:
     """Answer on `bound` until SIGTERM or Ctrl-C."""
-    logger = logging.getLogger("uvicorn.error")
-    logger.handlers = [_Lines(log)]
-    logger.propagate = False
-    logger.setLevel(logging.WARNING)
-    config = uvicorn.Config(
-        app,
-        http="h11",
-        ws="websockets-sansio",
-        loop="asyncio",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        ws_max_size=16_384,
-        timeout_graceful_shutdown=_END_S,
-    )
-    uvicorn.Server(config).run([bound])
-
-
-class _Lines(logging.Handler):
-    """Tells what uvicorn has to say, in one line."""
-
-    def __init__(self, log: Log) -> None:
-        super().__init__(logging.WARNING)
-        self._log_line = log
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        text = record.getMessage().splitlines()[0]
-        self._log_line("server", why=("%s: %r" % (text, error) if error else text)[:300])
+    web.server(app, log, "server", _END_S, ws="websockets-sansio", ws_max_size=16_384).run([bound])

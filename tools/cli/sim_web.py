@@ -6,7 +6,6 @@ Owns options, the address that is printed, and the lines on stderr; `host_sim.we
 import ipaddress
 import json
 import secrets
-import socket
 import sys
 import time
 from pathlib import Path
@@ -57,6 +56,7 @@ def web(host: str, port: int, runtime: str | None, speed: float, stories: Path |
     The firmware is the unmodified one on real MicroPython, in real time. Ends on Ctrl-C.
     """
     from host_sim.web import hall, server  # takes longer to load than most commands run
+    from tools.office.api.web import bound as server_socket
 
     try:
         found = runtimes.micropython()
@@ -69,11 +69,8 @@ def web(host: str, port: int, runtime: str | None, speed: float, stories: Path |
     chosen = runtime or ("micropython" if found else "cpython")
     address = ipaddress.ip_address(host)
     token = None if address.is_loopback else secrets.token_urlsafe(24)
-    bound = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-        bound.listen(64)
+        bound = server_socket(host, port)
     except OSError as error:
         click.echo("Error: %s port %d: %s" % (host, port, error.strerror), err=True)
         sys.exit(2)

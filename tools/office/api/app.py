@@ -19,8 +19,9 @@ from starlette.responses import Response, StreamingResponse
 
 from tools.office import eventlog, listing
 from tools.office.api import metrics, problems, schemas, stream
-from tools.office.api.keeper import Keeper, Log
+from tools.office.api.keeper import Keeper
 from tools.office.api.tokens import Token, Tokens
+from tools.office.api.web import Log
 from tools.office.db import models
 from tools.office.db.engine import reading
 from tools.office.desk import Desk, DeskError, Outcome

@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tools.office.api import problems
 from tools.office.api.metrics import Metrics
 from tools.office.api.tokens import Token, TokenError, Tokens
+from tools.office.api.web import Log
 
-Log = Callable[..., None]  # log(event, **fields)
 _HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 _TOKEN_LONGEST = 200
 BODY_BYTES = 16384

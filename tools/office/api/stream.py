@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from tools.office import eventlog
-from tools.office.api.keeper import Log
+from tools.office.api.web import Log
 from tools.office.db.engine import BooksError, reading
 
 STREAMS = 32

@@ -19,8 +19,9 @@ from starlette.types import Receive, Scope, Send
 
 from firmware.policy import ALARMS, MODES
 from tools.office.api import problems
-from tools.office.api.keeper import Keeper, Log, read_body
+from tools.office.api.keeper import Keeper, read_body
 from tools.office.api.tokens import Token, TokenError, Tokens
+from tools.office.api.web import Log
 from tools.office.db.engine import BooksError, reading
 from tools.office.desk import COMMANDS
 from tools.office.folder import Folder
