@@ -37,24 +37,14 @@ def browsing() -> Iterator[Browser]:
             browser.close()
 
 
-class PagesBench:
-    """The pages of `office` at `url`; `tokens` by role, `lines` of the log, `faults` of the browser."""
+class Visitor:
+    """Opens the pages of an office at `url`; `tokens` by role, `faults` of the browser."""
 
-    def __init__(self, office: Bench, browser: Browser) -> None:
-        self.office = office
+    def __init__(self, browser: Browser, url: str, tokens: dict[str, str]) -> None:
         self.browser = browser
-        self.lines: list[dict[str, Any]] = []
+        self.url = url
+        self.tokens = tokens
         self.faults: list[str] = []
-        self.live: dict[str, Live] | None = None
-        tokens = Tokens(office.folder.path)
-        self.tokens = {role: tokens.add(f"the-{role}", role) for role in ("monitor", "desk", "supervisor")}
-        keeper = app.create(office.folder, office.engine, lambda: office.now, lambda: self.live, self._log)
-        self.pages = Pages(keeper, office.folder, office.engine, lambda: office.now, self._log)
-        self.listen = Listen("127.0.0.1", free_port())
-        self.url = self.listen.url
-
-    def _log(self, event: str, **fields: Any) -> None:
-        self.lines.append({"event": event, **fields})
 
     @contextmanager
     def page(self, role: str | None, language: str = "en", **context: Any) -> Iterator[Page]:
@@ -83,6 +73,25 @@ class PagesBench:
             self.faults.append(text)
 
 
+class PagesBench(Visitor):
+    """The pages of `office`; `lines` of the log."""
+
+    def __init__(self, office: Bench, browser: Browser) -> None:
+        tokens = Tokens(office.folder.path)
+        made = {role: tokens.add(f"the-{role}", role) for role in ("monitor", "desk", "supervisor")}
+        self.listen = Listen("127.0.0.1", free_port())
+        super().__init__(browser, self.listen.url, made)
+        self.office = office
+        self.lines: list[dict[str, Any]] = []
+        self.live: dict[str, Live] | None = None
+        keeper = app.create(office.folder, office.engine, lambda: office.now, lambda: self.live, self.log)
+        self.pages = Pages(keeper, office.folder, office.engine, lambda: office.now, self.log)
+
+    def log(self, event: str, **fields: Any) -> None:
+        """Keep a line of the log."""
+        self.lines.append({"event": event, **fields})
+
+
 def login(page: Page, token: str, actor: str = "") -> None:
     """Fill the form of the login and send it."""
     page.locator("#token").fill(token)
@@ -107,7 +116,7 @@ def opened(browser: Browser) -> Iterator[PagesBench]:
         ]
         office.desk.import_bookings(booked, False)
         made = PagesBench(office, browser)
-        with server.running(made.pages, made.listen, made._log):
+        with server.running(made.pages, made.listen, made.log):
             yield made
         office.close()
 
