@@ -288,6 +288,23 @@ def test_the_text_of_a_fault_reaches_the_office_once(tmp_path: pathlib.Path, run
         assert rtcmem.unpack(bench.gate.hardware.rtc_memory)[2] == b"", "told"
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_restarts_that_the_office_orders_are_no_failed_starts(runtime: str) -> None:
+    with running(runtime, settings={"network": NETWORK}, heap=stage.HEAP_WITH_A_LINK) as bench:
+        office = SimulatedOffice(bench.world, stage.SITE)
+        office.open([("A", stage.gate_key("A"))], [], START_UNIX - 3600, START_UNIX + 86400)
+        bench.world.run_for(15)
+        for number in range(1, 5):
+            office.books.command("A", "reboot", "", bench.world.unix())
+            office.acted()
+            bench.world.run_for(15)
+            assert len(resets(bench)) == number
+        assert bench.world.now < 2 * MINUTE, "none of them had proved itself"
+        assert not status(bench).get("safe_mode") and status(bench)["alarms"] == []
+        assert rtcmem.unpack(bench.gate.hardware.rtc_memory)[0] == 1
+        assert [record.reason for record in bench.records("command")] == [3] * 4
+
+
 def test_the_root_has_what_needs_no_application() -> None:
     for name in deploy.IN_ROOT:
         source = (ROOT / "firmware" / (name + ".py")).read_text(encoding="utf-8")
