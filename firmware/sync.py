@@ -33,6 +33,7 @@ _DELTA = const(0x83)
 _CHUNK = const(0x84)
 _ORDER = const(0x85)
 
+_KEPT = const(8)  # flag of `have`
 _MOVES = const(3)  # a kind of orders; commands.py has the others
 
 _LEAST = {_ACK: 46, _BEAT: 26, _DELTA: 102, _CHUNK: 19, _ORDER: 11}  # bytes without the MAC
@@ -44,6 +45,7 @@ _WINDOW = const(256)  # events on their way at most
 _OUT = const(1046)  # the largest frame of ours: 32 events
 
 _HELLO_MS = const(500)
+_SOON_MS = const(40)  # one answer for all that comes together
 _HAVE_MS = const(1000)  # until an answer came; then twice as long
 _EVENTS_MS = const(1000)  # without progress: send again
 _SILENCE_MS = const(5000)  # the office may have started anew: so do we
@@ -81,6 +83,7 @@ class Session:
         self._load: "Any" = None  # the snapshot that is arriving
         self._load_seq = 0
         self._load_at = 0  # bytes of it so far
+        self._kept = 0  # _KEPT: an order was carried out, so what it said is known until the next start
         self.rejected = 0
         self.update = b""  # of a release of the firmware that comes: version 4, bytes of it that are here 4
 
@@ -152,7 +155,7 @@ class Session:
             credentials.expires,
             self._load_seq,
             self._load_at,
-            credentials.valid | self._gate.clock.trusted << 1 | self._no_deltas << 2,
+            credentials.valid | self._gate.clock.trusted << 1 | self._no_deltas << 2 | self._kept,
             self._order,
             journal.journal_id,
             journal.oldest,
@@ -214,7 +217,7 @@ class Session:
         if kind == _BEAT:
             self._beat(body, now_ms)
             return
-        self._have_ms = now_ms  # says how far it came
+        self._have_ms = min(self._have_ms, now_ms + _SOON_MS)  # says how far it came
         try:
             if kind == _ORDER:
                 self._take_order(body, now_ms)
@@ -273,6 +276,7 @@ class Session:
         if number != self._order + 1:
             return
         self._order = number
+        self._kept = _KEPT
         gate = self._gate
         body = body[5:]
         if kind == _MOVES:

@@ -1,5 +1,7 @@
 """The office at work with simulated gates: service, books, a desk in between, and books that fail."""
 
+from itertools import islice
+
 import pytest
 
 from tests.host.office_bench import BLUE, HOUR, MORNING, STAFF, YELLOW
@@ -9,6 +11,7 @@ from tools.office import verify
 from tools.office.db import models
 from tools.office.db.engine import BooksError
 from tools.office.service import Service
+from tools.office.session import GateSession
 
 
 @pytest.fixture
@@ -162,3 +165,12 @@ def test_a_report_that_is_none_is_dropped(office, report):
     service = Service(office.folder, office.engine, lambda: MORNING)
     service.received(f"pinter/1/{SITE}/A/status", report)
     assert (service.rejected, service.live()["A"].status) == (1, None)
+
+
+def test_a_turn_that_ends_early_goes_on_next_time_with_the_others(template, tmp_path, monkeypatch):
+    monkeypatch.setattr(GateSession, "outgoing", lambda session, now_s: b"frame")
+    bench = make(template, tmp_path, "ABCDEF")
+    service = Service(bench.folder, bench.engine, lambda: MORNING)
+    turns = [[topic.split("/")[3] for topic, _ in islice(service.outgoing(), 2)] for _ in range(4)]
+    assert turns == [["A", "B"], ["C", "D"], ["E", "F"], ["A", "B"]]
+    bench.close()

@@ -289,6 +289,87 @@ def test_a_list_that_is_held_back_expires_and_the_office_sees_it():
     assert session.report is not None and session.report.list_seq == 1 < world.office.list_seq()
 
 
+# Under load
+
+
+def crowded(count: int = 80) -> tuple[World, list[str]]:
+    """Return a world where `count` passages wait to be told to B, and what is sent to B from now on.
+
+    Movements do not arrive.
+    """
+    world = world_with(count, "AB")
+    sent: list[str] = []
+
+    def lose(to, name, channel, frame):
+        if name == "B" and to == "gate":
+            sent.append(_what(frame))
+            return None if _what(frame) == "moves" else frame
+        return frame
+
+    world.on_frame = lose
+    for i in range(count):
+        world.gates["A"].pass_through(card(i).key, "in")
+    until(world, lambda: "moves" in sent)
+    return world, sent
+
+
+def frames_of(world: World, name: str) -> list[str]:
+    """Return what the office would send to gate `name` now, its answers left out."""
+    frames = iter(lambda: world.sessions[name].outgoing(world.now), None)
+    return [what for frame in frames if (what := _what(frame))]
+
+
+def test_a_change_of_the_list_goes_before_movements_that_are_late():
+    world, _ = crowded()
+    world.run(1)
+    world.office.revoke(card(1).key, world.now)
+    world.now += 5
+    frames = frames_of(world, "B")
+    assert frames[0] == "delta" and "moves" in frames
+
+
+def test_a_command_goes_before_a_change_though_movements_that_are_late_go_first():
+    world, _ = crowded(8)
+    world.run(1)
+    world.office.command("B", "identify", "", world.now)
+    world.office.revoke(card(1).key, world.now)
+    assert frames_of(world, "B")[-2:] == ["command", "delta"]
+    world.on_frame = lambda to, name, channel, frame: frame
+    assert until(world, lambda: world.gates["B"].commands != [] and world.gates["B"].list.seq == 2) < 6
+
+
+def test_of_orders_that_are_late_one_goes_again_until_there_is_progress():
+    world, sent = crowded()
+    world.run(0.3)
+    assert sent.count("moves") == 16
+    world.run(6)
+    assert 18 <= sent.count("moves") <= 25
+    world.on_frame = lambda to, name, channel, frame: (
+        sent.append(_what(frame)) if name == "B" and to == "gate" else None,
+        frame,
+    )[1]
+    sent.clear()
+    assert until(world, lambda: len(world.positions("B")) == 80) < 4
+    assert sent.count("moves") <= 24
+
+
+def test_orders_do_not_go_again_and_again_because_answers_take_long():
+    world = world_with(20, "AB")
+    world.latency_s = 1.0
+    numbers: list[int] = []
+    world.on_frame = lambda to, name, channel, frame: (
+        numbers.append(int.from_bytes(frame[6:10], "big")) if name == "B" and _what(frame) == "moves" else 0,
+        frame,
+    )[1]
+    for turn in range(6):
+        world.run(6)
+        for i in range(20):
+            world.gates["A"].pass_through(card(i).key, "out" if turn % 2 else "in")
+    world.run(6)
+    assert len(set(numbers)) == 30, "four in each"
+    assert len(numbers) <= 36
+
+
 # Commands
 
 
@@ -386,6 +467,83 @@ def test_what_a_gate_told_is_passed_on_though_it_went_away_before_the_end():
     assert world.positions("B") == {}
     world.run(8)
     assert list(world.positions("B").values()) == ["inside"]
+
+
+def handed(world: World, name: str) -> list[int]:
+    """Return a list that gets the time of each movement that gate `name` is told from now on."""
+    found: list[int] = []
+    gate = world.gates[name]
+    tell = gate.remote
+    gate.__dict__["remote"] = lambda key, direction, cls, party, unix, number: (
+        found.append(unix),
+        tell(key, direction, cls, party, unix, number),
+    )
+    return found
+
+
+def passages(world: World, count: int) -> None:
+    """Let so many cards through at gate A, one a second, as seen from the others."""
+    for i in range(count):
+        world.run(1)
+        world.gates["A"].pass_through(card(i % 20).key, "out" if i // 20 % 2 else "in")
+
+
+def test_a_gate_that_was_away_for_a_moment_is_told_only_what_is_new():
+    world = world_with(20, "AB")
+    passages(world, 40)
+    world.settle()
+    told = handed(world, "B")
+    world.network("B", False)
+    passages(world, 3)
+    world.network("B", True)
+    world.settle()
+    assert len(told) == 3
+    world.network("B", False)
+    world.network("B", True)
+    world.run(3)
+    assert len(told) == 3
+    world.restart_office()
+    world.run(8)
+    assert len(told) == 46, "an office that does not know what it told"
+
+
+def test_a_gate_that_started_again_is_told_everything_of_the_day():
+    world = world_with(20, "AB")
+    passages(world, 30)
+    world.settle()
+    told = handed(world, "B")
+    world.gates["B"].boot()
+    world.run(3)
+    assert len(told) == 30
+    world.network("B", False)
+    world.network("B", True)
+    world.run(3)
+    assert len(told) == 30
+
+
+def test_what_was_on_its_way_when_the_connection_broke_is_told_in_the_next_one():
+    world = world_with(20, "AB")
+    passages(world, 5)
+    world.settle()
+    told = handed(world, "B")
+    world.on_frame = lambda to, name, channel, frame: None if _what(frame) == "moves" else frame
+    passages(world, 5)
+    assert told == []
+    world.run(1)
+    world.network("B", False)
+    world.on_frame = lambda to, name, channel, frame: frame
+    world.network("B", True)
+    world.run(3)
+    assert len(told) == 5
+    world.on_frame = lambda to, name, channel, frame: None if to == "office" and name == "B" else frame
+    passages(world, 5)
+    known = len(told)
+    assert known > 5
+    world.on_frame = lambda to, name, channel, frame: frame
+    world.network("B", False)
+    world.network("B", True)
+    world.run(3)
+    assert len(told) == known + 5, "what the gate did not confirm comes again"
 
 
 def test_issue_return_and_loss_make_the_position_unknown_everywhere():

@@ -173,8 +173,10 @@ class World:
         return frames
 
     def have(self):
-        """Return the fields of the report that is due now."""
-        for channel, frame in self.sent():
+        """Return the fields of the report that is due now, or 40 ms after what came just now."""
+        frames = self.sent()
+        self.pass_ms(40)
+        for channel, frame in frames + self.sent():
             if frame[1] == HAVE:
                 assert channel == "up" and len(frame) == 55
                 return struct.unpack(">IIIIBI4sII8s", frame[6:47])
@@ -476,7 +478,7 @@ def test_a_watermark_of_another_journal_is_none():
 # Lists
 
 
-def test_a_delta_that_continues_the_list_is_applied_and_reported_at_once():
+def test_a_delta_that_continues_the_list_is_applied_and_reported_soon():
     world = World()
     world.sent()
     bundle = delta(5, 7)
@@ -642,6 +644,30 @@ def test_orders_are_carried_out_once_and_in_their_order():
     world.order(2, MOVES, move(b"second__", 0x11))
     assert [entry[1] for entry in world.done("remote")] == [b"first___", b"second__"]
     assert world.have()[5] == 2
+
+
+def test_what_comes_together_is_reported_once():
+    world = World()
+    world.have()
+    for number in range(1, 9):
+        world.order(number, MOVES, move(b"somebody", 0x11))
+        assert world.sent() == []
+        world.pass_ms(5)
+    assert world.have()[5] == 8
+    world.pass_ms(500)
+    assert world.sent() == []
+
+
+def test_a_gate_says_that_it_carried_out_orders_since_its_start():
+    world = World()
+    world.connect()
+    world.order(2, MOVES, move(b"overtook", 0x11))
+    assert world.have()[4] == 3
+    world.order(1, MOVES, move(b"somebody", 0x11))
+    assert world.have()[4] == 11
+    world.session.closed(world.gate.clock.ms)
+    world.connect()
+    assert world.have()[4:6] == (11, 0)
 
 
 def command(nonce, text, expires=UNIX_MS // 1000 + 60):

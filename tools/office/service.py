@@ -187,13 +187,14 @@ class Service:
             self._watch(now_s)
         # One frame for each gate, then the next: all have what matters most before any has the rest.
         waiting = [(gate, session) for gate, (_, session) in self._sessions.items()]
-        self._first = (self._first + 1) % max(1, len(waiting))
+        self._first %= max(1, len(waiting))
         waiting = waiting[self._first :] + waiting[: self._first]
         for _ in range(_BURST):
             more: list[tuple[str, GateSession]] = []
             for gate, session in waiting:
                 frames: list[bytes | None] = []
                 self._try(lambda session=session, frames=frames: frames.append(session.outgoing(now_s)))
+                self._first += 1  # where the turn ends the next begins: a short one serves others next time
                 if frames and frames[0] is not None:
                     more.append((gate, session))
                     yield f"pinter/1/{self._folder.site}/{gate}/down", frames[0]

@@ -29,7 +29,8 @@ _NONCE, _EVENT = 16, 32
 _CHUNK_BYTES, _FIRST_CHUNK = 1024, 64
 _MOVES_PER_FRAME = 4  # the gate may have to write each of them to flash
 _ORDERS_WINDOW, _DELTAS_WINDOW, _CHUNKS_WINDOW, _PIECES_WINDOW = 16, 4, 8, 4  # frames on their way at most
-_AGAIN_S = 0.7  # without progress: send again
+_AGAIN_S, _LATEST_AGAIN_S = 0.7, 5.0  # without progress: send again; where answers take long, later
+_SLOW_S = 0.4  # an answer that takes so much longer than the quickest: lists would stand behind orders
 _CONTACT_S = 10
 _POLL_S = 1.0
 _REFUSED = 0xFFFFFFFF
@@ -65,6 +66,11 @@ class Have(NamedTuple):
     def no_deltas(self) -> bool:
         """Return whether a delta was refused: only a snapshot helps."""
         return bool(self.flags & 4)
+
+    @property
+    def keeps_moves(self) -> bool:
+        """Return whether the gate carried out orders since its start: it knows what it was told in them."""
+        return bool(self.flags & 8)
 
 
 class Movement(NamedTuple):
@@ -185,6 +191,7 @@ class _Order(NamedTuple):
     kind: int
     payload: bytes
     nonce: bytes = b""  # of a command
+    upto: int = 0  # the gate then has all movements before this one
 
 
 class GateSession:
@@ -207,6 +214,7 @@ class GateSession:
         self._heard_s: float | None = None
         self._last_s = 0.0
         self._snapshot: tuple[int, bytes] | None = None
+        self._told = 0  # movements before this one are at the gate, as long as it does not start anew
         self.report: Have | None = None
         self.rejected = 0
         self.skew_s = 0.0
@@ -282,9 +290,14 @@ class GateSession:
         self._beat_due = False
         self._flight: list[_Order] = []  # orders from number `_done + 1` on that the gate has not confirmed
         self._flight_at = 0  # how many of them were sent since the last time-out
+        self._window = _ORDERS_WINDOW  # how many may be
         self._done = 0
+        self._sent = 0  # number of the last order that was sent at all
+        self._timed: tuple[int, float] | None = None  # number of an order, and when it was sent first
+        self._round_s = 0.0  # the longest that an answer took lately
+        self._best_s = float("inf")  # and the shortest of all
         self._waiting: list[_Order] = []  # movements that have no number yet
-        self._moves_at = self._office.movements_since_reset(now_s)
+        self._moves_at = 0
         self._commands: set[bytes] = set()  # that have a number
         self._lost = range(0)  # records of the gate that only the office has: its journal was rolled back
         self._alarmed: set[str] = set()
@@ -306,14 +319,12 @@ class GateSession:
         if self._ends and self._ends[-1][0] == have.seq:
             self._ends.pop()
         self._ends = [*self._ends[1 - _ENDS :], (have.seq, now_s)]
+        if before is None:
+            since = self._office.movements_since_reset(now_s)
+            self._moves_at = self._told = max(since, self._told) if have.keeps_moves else since
         self._judge_journal(have, before is None)
         while self._flight and self._done < have.order:
-            order = self._flight.pop(0)
-            self._done += 1
-            self._flight_at = max(0, self._flight_at - 1)
-            self._progress["order"] = now_s
-            if order.nonce:
-                self._office.command_done(self._gate, order.nonce)
+            self._confirmed(self._flight.pop(0), now_s)
         if before is None or have.list_seq > before.list_seq:
             self._progress["delta"] = now_s
         self._deltas = [seq for seq in self._deltas if seq > have.list_seq]
@@ -322,6 +333,23 @@ class GateSession:
                 self._progress["chunk"] = now_s
             self._chunk_at = max(self._chunk_at, have.load_at)
         self._office.list_confirmed(self._gate, have.list_seq, now_s)
+
+    def _confirmed(self, order: _Order, now_s: float) -> None:
+        self._done += 1
+        self._flight_at = max(0, self._flight_at - 1)
+        self._progress["order"] = now_s
+        window = self._window
+        if self._timed is None:
+            window += 1
+        elif self._timed[0] == self._done:
+            taken_s, self._timed = max(0.0, now_s - self._timed[1]), None
+            self._round_s = max(taken_s, 0.8 * self._round_s)
+            self._best_s = min(taken_s, self._best_s)
+            window = window // 2 if taken_s > self._best_s + _SLOW_S else window * 2
+        self._window = min(max(1, window), _ORDERS_WINDOW)
+        self._told = max(self._told, order.upto)
+        if order.nonce:
+            self._office.command_done(self._gate, order.nonce)
 
     def _release(self, version: int, at: int, now_s: float) -> None:
         if (version, at) != self._has_release:
@@ -403,9 +431,8 @@ class GateSession:
         if self.report is None:
             return None
         self._office.renew_list(now_s, False)
-        return (
-            self._order(now_s, False) or self._delta(now_s) or self._order(now_s, True) or self._chunk(now_s)
-        )
+        self._look_for_late(now_s)
+        return self._command(now_s) or self._delta(now_s) or self._order(now_s) or self._chunk(now_s)
 
     def _answer(self, now_s: float) -> bytes:
         keys, self._greeted = self._greeted, None
@@ -423,28 +450,45 @@ class GateSession:
         )
 
     def _is_late(self, what: str, now_s: float) -> bool:
-        return now_s - self._progress[what] >= _AGAIN_S
+        return now_s - self._progress[what] >= min(max(_AGAIN_S, 2 * self._round_s), _LATEST_AGAIN_S)
 
-    def _order(self, now_s: float, moves: bool) -> Callable[[], bytes] | None:
-        """Choose an order: what is on its way and late, then commands, and if `moves` movements."""
+    def _look_for_late(self, now_s: float) -> None:
+        """After a time-out send the oldest order again, alone: most often only answers were late."""
         if self._flight_at and self._is_late("order", now_s):
-            self._flight_at = 0
-        if self._flight_at == len(self._flight) < _ORDERS_WINDOW:
-            order = self._new_command(now_s) or (
-                (self._new_moves() or self._new_piece(now_s)) if moves else None
-            )
+            self._flight_at, self._window = 0, 1
+
+    def _command(self, now_s: float) -> Callable[[], bytes] | None:
+        """Choose an order, if one of them is a command or a jump, which go before lists."""
+        if len(self._flight) < _ORDERS_WINDOW:
+            command = self._new_command(now_s)
+            if command is not None:
+                self._flight.append(command)
+        if not any(order.kind in (COMMAND, JUMP) for order in self._flight):
+            return None
+        self._window = _ORDERS_WINDOW  # what goes before it is not waited for
+        return self._next_order(now_s)
+
+    def _order(self, now_s: float) -> Callable[[], bytes] | None:
+        """Choose an order of those on their way, or a new one with movements or a piece of a release."""
+        if self._flight_at == len(self._flight) < self._window:
+            order = self._new_moves() or self._new_piece(now_s)
             if order is not None:
                 self._flight.append(order)
-        if self._flight_at == len(self._flight):
+        return self._next_order(now_s)
+
+    def _next_order(self, now_s: float) -> Callable[[], bytes] | None:
+        if self._flight_at >= min(len(self._flight), self._window):
             return None
 
         def send() -> bytes:
             order = self._flight[self._flight_at]
             self._flight_at += 1
+            number = self._done + self._flight_at
+            if self._timed is None and number > self._sent:
+                self._timed = number, now_s
+            self._sent = max(self._sent, number)
             self._progress["order"] = now_s
-            return self._frame(
-                ORDER, struct.pack(">IB", self._done + self._flight_at, order.kind) + order.payload
-            )
+            return self._frame(ORDER, struct.pack(">IB", number, order.kind) + order.payload)
 
         return send
 
@@ -486,7 +530,8 @@ class GateSession:
             fresh = [move for _, move in fresh if not self._knows(move)]
             for at in range(0, len(fresh), _MOVES_PER_FRAME):
                 packed = [self._packed(move) for move in fresh[at : at + _MOVES_PER_FRAME]]
-                self._waiting.append(_Order(MOVES, b"".join(packed)))
+                is_last = at + _MOVES_PER_FRAME >= len(fresh)
+                self._waiting.append(_Order(MOVES, b"".join(packed), upto=self._moves_at if is_last else 0))
         return self._waiting.pop(0) if self._waiting else None
 
     def _knows(self, move: Movement) -> bool:
