@@ -1,8 +1,8 @@
 """The provisioning record: all that makes a flashed board one gate of one site (docs/provisioning.md).
 
-Owns its form: who makes one (the office) and who writes it to a board (the technician's tools) use this
-module. It holds secrets: a file with a record is for its owner's eyes only, and is deleted once it is
-written.
+Owns its form, and what belongs into one: who makes it (the office) and who writes it to a board (the
+technician's tools) use this module. It holds secrets: a file with a record is for its owner's eyes only, and
+is deleted once it is written.
 """
 
 import dataclasses
@@ -55,20 +55,59 @@ class Record:
         return json.dumps(obj, indent=1, ensure_ascii=False) + "\n"
 
 
+def make(
+    settings: dict[str, Any],
+    site_key: bytes,
+    gate_key: bytes,
+    wifi_password: bytes | None,
+    ca_path: Path,
+    release_key: str | None,
+) -> Record:
+    """Return the record of the gate that `settings` (its config) describe.
+
+    `wifi_password`, and what the file `ca_path` holds: used only where the config wants them. `release_key`:
+    in hex. Raises RecordError, OSError.
+    """
+    network = settings.get("network") or {}
+    nvs = {"site_key": site_key.hex(), "gate_key": gate_key.hex()}
+    wifi = network.get("wifi")
+    if wifi:
+        if wifi_password is None:
+            raise RecordError("network.wifi: its password is needed: --wifi-password FILE")
+        nvs[wifi.get("password_key", "wifi_password")] = wifi_password.hex()
+    if release_key is not None:
+        nvs["release_key"] = release_key
+    made: dict[str, Any] = {"format": FORMAT, "config": settings, "nvs": nvs}
+    if network.get("tls") == "ca":
+        made["ca"] = ca_path.read_bytes().hex()
+    return parse(json.dumps(made))
+
+
+def password(path: Path) -> bytes:
+    """Return the password in the file `path`, which nobody else may read. Raises RecordError naming it."""
+    try:
+        return _private(path).rstrip(b"\r\n")
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from None
+
+
 def load(path: Path) -> Record:
     """Return the record in the file `path`, which nobody else may read. Raises RecordError naming it."""
     try:
-        if path.stat().st_mode & 0o077:
-            raise RecordError(f"{path}: can be read by others: chmod 600 {path}")
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise RecordError(f"{path}: {error.strerror}") from None
+        return parse(_private(path).decode())
     except UnicodeDecodeError:
         raise RecordError(f"{path}: record: not UTF-8") from None
-    try:
-        return parse(text)
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from None
+
+
+def _private(path: Path) -> bytes:
+    try:
+        if path.stat().st_mode & 0o077:
+            raise RecordError(f"can be read by others: chmod 600 {path}")
+        return path.read_bytes()
+    except OSError as error:
+        raise RecordError(str(error.strerror)) from None
 
 
 def parse(text: str) -> Record:

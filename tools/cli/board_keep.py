@@ -150,13 +150,11 @@ def take_over(
             listed = books.Books(office.folder, office.engine, time.time())
             if site.gate not in listed.gates():
                 raise Refusal(f"there is no gate {site.gate}: pinter office gate add")
-            password = None if password_path is None else password_path.read_text().rstrip("\r\n")
-            public = None if release_key is None else bytes.fromhex(release_key)
-            ca_path = office.folder.path / "tls" / "ca.der"
-            ca = ca_path.read_bytes() if ca_path.exists() else None
+            password = None if password_path is None else record.password(password_path)
+            beside = password, office.folder.ca, release_key
             site_key = office.folder.key("site")
             # Whatever the record would refuse is said before any key dies.
-            replace.record_of(settings, site_key, bytes(32), password, ca, public)
+            record.make(settings, site_key, bytes(32), *beside)
             code = files.code(kind)
             with session.session(port) as board:
                 fault = replace.check_layout(board, port, kind)
@@ -168,7 +166,7 @@ def take_over(
                 office.desk().rotate_key(site.gate)
             listed = books.Books(office.folder, office.engine, time.time())
             bundle = listed.snapshot(site.gate) if listed.list_seq() else None
-            made = replace.record_of(settings, site_key, listed.gate_key(site.gate), password, ca, public)
+            made = record.make(settings, site_key, listed.gate_key(site.gate), *beside)
             with _bars() as bars, session.session(port) as board:
                 bar = bars.add_task("looking", total=None)
                 provision.provision(
@@ -187,8 +185,6 @@ def take_over(
             raise Refusal(f"{config_path}: {error}") from error
         except (provision.ProvisionError, session.SessionError) as error:
             raise Refusal(f"{error}: run it again with --resume") from error
-        except ValueError as error:
-            raise Refusal(f"--release-key: {error}") from error
     if status is None or status["fault"]:
         why = "does not start" if status is None else f"is in fault: {status['fault']}"
         raise No(f"{port}: gate {site.gate} {why}: pinter board doctor --port {port}")

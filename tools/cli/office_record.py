@@ -7,15 +7,12 @@ leave in a file for its owner's eyes only.
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
 from tools.board import record, settings
 from tools.cli.office_common import Refusal, office_option, opened
 from tools.office import keys
-
-_CA = Path("tls") / "ca.der"
 
 
 @click.command("record")
@@ -53,22 +50,16 @@ def make_record(
         config = json.loads(text)
         if config["site"] != office.folder.site:
             raise Refusal(f"{config_path}: site: is {config['site']}, this office is {office.folder.site}")
-        obj: dict[str, Any] = {"format": record.FORMAT, "config": config}
-        secrets = {
-            "site_key": keys.site_key(office.folder.keys),
-            "gate_key": keys.gate_key(office.folder.keys, config["gate"]),
-        }
-        network = config.get("network") or {}
-        wifi = network.get("wifi")
-        if wifi:
-            secrets[wifi.get("password_key", "wifi_password")] = _password(wifi["ssid"], password_path)
-        obj["nvs"] = {name: value.hex() for name, value in secrets.items()}
-        if release_key is not None:
-            obj["nvs"]["release_key"] = release_key
-        if network.get("tls") == "ca":
-            obj["ca"] = (ca_path or office.folder.path / _CA).read_bytes().hex()
+        wifi = (config.get("network") or {}).get("wifi")
         try:
-            made = record.parse(json.dumps(obj))
+            made = record.make(
+                config,
+                keys.site_key(office.folder.keys),
+                keys.gate_key(office.folder.keys, config["gate"]),
+                _password(wifi["ssid"], password_path) if wifi else None,
+                ca_path or office.folder.ca,
+                release_key,
+            )
         except record.RecordError as error:
             raise Refusal(str(error)) from error
         handle = os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -80,9 +71,7 @@ def make_record(
 def _password(ssid: str, path: Path | None) -> bytes:
     if path is None:
         return click.prompt(f"Password of {ssid}", hide_input=True).encode()
-    if path.stat().st_mode & 0o077:
-        raise Refusal(f"{path}: can be read by others: chmod 600 {path}")
-    return path.read_bytes().rstrip(b"\r\n")
+    return record.password(path)
 
 
 COMMANDS = (make_record,)

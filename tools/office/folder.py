@@ -72,6 +72,11 @@ class Folder:
         """Return the folder of the key files."""
         return self.path / "keys"
 
+    @property
+    def ca(self) -> Path:
+        """Return the file with the certificate of the office's own authority (broker.OwnBroker makes it)."""
+        return self.path / "tls" / "ca.der"
+
     def key(self, name: str) -> bytes:
         """Return the key in keys/NAME.key. Raises KeyFileError."""
         return keys.key_file(self.keys / f"{name}.key")
