@@ -1,5 +1,7 @@
 """The office's pages in a real browser: login, the desk by keyboard and reader, the supervisor, 390 px."""
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import expect
 
@@ -182,9 +184,10 @@ def test_no_serious_fault_of_accessibility_and_nothing_to_scroll_aside_at_390_px
     bench.office.issue_yellow()
     bench.office.desk.issue(GREEN, "green", until=MORNING + HOUR)
     fill_journal(bench.office, *written(30, torn=11))
-    with bench.page(None, color_scheme=scheme) as page:
-        assert violations(page) == []
-    with bench.page("supervisor", color_scheme=scheme, viewport={"width": 390, "height": 800}) as page:
+    small: Any = {"color_scheme": scheme, "viewport": {"width": 390, "height": 800}}
+    with bench.page(None, **small) as page:
+        assert (violations(page), overflow(page)) == ([], 0)
+    with bench.page("supervisor", **small) as page:
         for uid in (OTHER, YELLOW):
             scan(page, uid)
             expect(page.locator("[data-first]")).to_be_focused()

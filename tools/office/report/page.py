@@ -19,7 +19,7 @@ table{border-collapse:collapse;margin:.5rem 0}th,td{padding:.15rem .7rem;text-al
 th{border-bottom:1px solid #888}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 tr:nth-child(even) td{background:#f6f6f6}svg{width:100%;height:auto;font:12px system-ui,sans-serif}
 .signal{border-left:4px solid #d55e00;padding:.2rem .8rem;margin:.8rem 0}.signal p{margin:.1rem 0}
-.rule{color:#555}@media print{body{margin:0}.signal{break-inside:avoid}}
+.rule{color:#555}.wide{overflow-x:auto}@media print{body{margin:0}.signal{break-inside:avoid}}
 """.strip()
 
 
@@ -173,4 +173,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
     top = f"<tr>{cells(head, 'th')}</tr>" if head else ""
     body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
-    return f"<table>{top}{body}</table>"
+    table = f"<table>{top}{body}</table>"
+    if not head:
+        return table
+    return (
+        f'<div class="wide" role="region" tabindex="0" aria-label="{escape(", ".join(head))}">{table}</div>'
+    )
