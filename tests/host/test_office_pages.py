@@ -4,6 +4,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.host.office_bench import MORNING, YELLOW
+from tests.host.test_office_api_tokens import routes
 from tools.office.api.tokens import Tokens
 from tools.office.pages.site import Pages
 
@@ -36,11 +37,32 @@ def test_pages_come_without_a_token_and_let_nothing_foreign_in(api, path):
     assert " style=" not in answer.text and "<script>" not in answer.text
 
 
-@pytest.mark.parametrize(
-    "path", ["/v1/health", "/v1/cards", "/openapi.json", "/metrics", "/docs", "/pages/x"]
-)
+@pytest.mark.parametrize("path", ["/metrics", "/pages/x", "/report", "/session"])
 def test_all_else_needs_a_token(api, path):
     assert client(api).get(path).status_code == 401
+
+
+def test_no_route_answers_without_a_session_or_to_another_sites_page(api):
+    strangers, web = client(api), client(api, "supervisor")
+    known = [
+        *routes(api),
+        ("GET", "/metrics"),
+        ("GET", "/report"),
+        ("GET", "/session"),
+        ("DELETE", "/session"),
+    ]
+    for method, path in known:
+        if path == "/":
+            continue  # where one logs in
+        wanted = 200 if (method, path) == ("DELETE", "/session") else 401  # to end none is no harm
+        assert strangers.request(method, path, headers=MARK).status_code == wanted, path
+        for foreign in ({"Origin": "http://elsewhere"}, {"Origin": "null"}, {"Sec-Fetch-Site": "same-site"}):
+            answer = web.request(method, path, headers={**MARK, **foreign})
+            assert (answer.status_code, answer.json()["detail"]) == (
+                403,
+                "this came from another site's page",
+            )
+    assert web.get("/session").json()["role"] == "supervisor"
 
 
 def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(api):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.routing import Route
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -19,15 +20,20 @@ from host_sim.cards import air
 from host_sim.scenario import explain
 from host_sim.scenario import format as scenario_format
 from host_sim.web import commands, server, trace
-from host_sim.web.hall import HALL, Listener
+from host_sim.web.hall import HALL, STORIES, Hall, Listener
 from host_sim.web.live import Live
 from host_sim.web.turnstile import WAIT_US, Turnstile
 from tests import counts
 from tests.web_bench import Served, serving
-from tools.mpy import ROOT
 
-STORIES = sorted((ROOT / "tests" / "scenarios").glob("*.yaml"))
-CHOSEN = STORIES if counts.FULL else STORIES[counts.SEED % 40 :: 40]
+KNOWN = sorted(STORIES.glob("*.yaml"))
+CHOSEN = KNOWN if counts.FULL else KNOWN[counts.SEED % 40 :: 40]
+# All that answers a request; a page talks at /talk.
+PATHS = [
+    route.path
+    for route in server.create(Hall("cpython", STORIES, print), None, print).routes
+    if isinstance(route, Route)
+]
 
 
 @pytest.fixture(scope="module")
@@ -98,33 +104,47 @@ def test_every_file_has_a_policy_that_lets_nothing_in_from_elsewhere(served: Ser
     assert references <= {"http://www.w3.org/2000/svg"}, "the page needs nobody else"
 
 
-def test_a_page_of_another_site_is_turned_away(served: Served) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        connect(served.ws, origin="http://evil.example")  # pyright: ignore[reportArgumentType]
-    assert refused.value.response.status_code == 403
-    request = urllib.request.Request(served.url, headers={"Host": "evil.example"})  # noqa: S310
+def refused(url: str, **headers: str) -> None:
+    """Expect that a request for `url` is answered with a refusal."""
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310
     with pytest.raises(urllib.error.HTTPError) as denied:
         urllib.request.urlopen(request)  # noqa: S310
-    assert denied.value.code == 403
+    assert denied.value.code == 403, url
     denied.value.close()
+
+
+def turned_away(url: str, origin: str | None = None, **headers: str) -> None:
+    """Expect that a WebSocket is not opened."""
+    with pytest.raises(InvalidStatus) as denied:
+        connect(url, origin=origin, additional_headers=headers)  # pyright: ignore[reportArgumentType]
+    assert denied.value.response.status_code == 403
+
+
+def test_a_page_of_another_site_is_turned_away(served: Served) -> None:
+    assert {"/", "/hall.js", "/journal.json", "/last-tap.csv"} <= set(PATHS)
+    for path in PATHS:
+        refused(served.url + path[1:], Host="evil.example")
+    for origin in ("http://evil.example", "null", served.url.replace("127.0.0.1", "localhost")[:-1]):
+        turned_away(served.ws, origin)
 
 
 def test_beyond_this_machine_only_the_token_opens(tmp_path: Path) -> None:
     with serving(tmp_path, "--runtime", "cpython", "--host", "0.0.0.0") as found:  # noqa: S104
         assert found.token
         url = found.url.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
-        for path in ("", "hall.js", "journal.json", "?token=wrong"):
-            with pytest.raises(urllib.error.HTTPError) as denied:
-                urllib.request.urlopen(url + path)  # noqa: S310
-            assert denied.value.code == 403
-            denied.value.close()
+        for path in PATHS:
+            refused(url + path[1:])
+            refused(url + path[1:] + "?token=wrong")
+            refused(url + path[1:], Cookie=f"{server.COOKIE}=wrong")
         ws = url.replace("http:", "ws:") + "talk"
-        with pytest.raises(InvalidStatus):
-            connect(ws)
+        key = f"{server.COOKIE}={found.token}"
+        turned_away(ws)
+        turned_away(ws, Cookie=f"{server.COOKIE}=wrong")
+        turned_away(ws, "http://evil.example", Cookie=key)
         opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
         with opener.open(url + "?token=" + found.token) as response:
             assert response.geturl() == url, "the token does not stay in the address"
-        with connect(ws, additional_headers={"Cookie": f"{server.COOKIE}={found.token}"}) as socket:
+        with connect(ws, additional_headers={"Cookie": key}) as socket:
             assert answer(socket, ("hello",))["stories"]
 
 
