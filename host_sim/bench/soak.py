@@ -189,6 +189,7 @@ class Soak:
         self._raws: dict[int, bytes] = {}  # the journal as it was written
         self._last: dict[tuple[str, bytes], tuple[int, records.Event]] = {}  # decision by direction and key
         self._licence = {"in": -_US, "out": -_US}
+        self._left = {"in": -_US, "out": -_US}  # when the last card left a reader
         self._disturbed_us = 0  # until then nobody is owed anything
         self._is_fire = False
         self._is_off = False
@@ -330,7 +331,7 @@ class Soak:
         if direction == "in" and self._world.unix() > person.visit.leaves - 60:
             return  # too late to be worth it
         field = self._gate.hardware.fields[direction]
-        if field.cards:
+        if not self._is_clear(direction):
             self._world.at(self._world.now + 3 * _US, self._try, person, direction)
             return
         if self._is_off or self._is_fire:
@@ -342,8 +343,13 @@ class Soak:
         began = self._world.now
         is_owed = self._is_owed(person, direction)
         field.enter(card)
-        self._world.at(began + _HOLD_US, self._take_away, field, card)
+        self._world.at(began + _HOLD_US, self._take_away, direction, card)
         self._world.at(began + _HOLD_US + _NOTICE_US, self._look, person, direction, began, is_owed)
+
+    def _is_clear(self, direction: str) -> bool:
+        """Return whether no card is in the field, and the reader has seen by now that the last one went."""
+        is_noticed = self._world.now >= self._left[direction] + _NOTICE_US
+        return is_noticed and not self._gate.hardware.fields[direction].cards
 
     def _walk_free(self, person: _Person, direction: str) -> None:
         """Without power and at fire the turnstile turns freely."""
@@ -370,9 +376,11 @@ class Soak:
             return False
         return status["list"]["seq"] >= self._issued_at[person.key]
 
-    def _take_away(self, field: Any, card: Card) -> None:
+    def _take_away(self, direction: str, card: Card) -> None:
+        field = self._gate.hardware.fields[direction]
         if card in field.cards:
             field.leave(card)
+        self._left[direction] = self._world.now
 
     def _look(self, person: _Person, direction: str, began: int, is_owed: bool) -> None:
         at, event = self._last.get((direction, person.key), (-1, None))
@@ -413,7 +421,7 @@ class Soak:
         field = self._gate.hardware.fields[odd.direction]
         number = odd.card - odd.card % _EVERY_TENTH if odd.kind == "copy" else odd.card
         own, other = self._keys[number], (number + 1) % CARDS
-        if field.cards or self._is_off or self._is_fire:
+        if self._is_off or self._is_fire or not self._is_clear(odd.direction):
             self._world.at(self._world.now + 3 * _US, self._odd, odd)
             return
         cards = {
@@ -427,7 +435,7 @@ class Soak:
         for card in cards:
             field.enter(card)
             hold_us = 120_000 if odd.kind == "torn" else _HOLD_US
-            self._world.at(began + hold_us, self._take_away, field, card)
+            self._world.at(began + hold_us, self._take_away, odd.direction, card)
         if odd.kind != "torn":
             self._world.at(
                 began + _HOLD_US + _NOTICE_US, self._look_odd, odd, (own, self._keys[other]), began
