@@ -299,6 +299,29 @@ def test_a_desk_in_another_program_is_seen_at_the_next_refresh(office):
     other.dispose()
 
 
+@pytest.mark.parametrize("is_desk_busy", [False, True])
+def test_passages_and_what_the_desk_did_just_before_are_told_in_the_order_of_the_books(office, is_desk_busy):
+    office.issue_yellow()
+    world = BookWorld(office)
+    world.settle()
+    books, gate = world.office, world.gates["A"]
+    journal, known = gate.journal.journal_id, gate.journal.seq
+    gate.pass_through(office.card(YELLOW).key, "in", 1, 1)
+    raw = bytearray(32)
+    gate.journal.read_into(known + 1, raw)
+    if is_desk_busy:
+        office.now += 1
+        office.desk.issue(STAFF, "staff")
+    with books.together():
+        books.take_events("A", journal, known + 1, [bytes(raw)])
+        books.publish("A")
+    assert not books.refresh(office.now)
+    anew = office.books()
+    assert list(books.movements()) == list(anew.movements())
+    assert len(books.movements()) == 2 + is_desk_busy
+    assert (books.list_seq(), books.credentials) == (anew.list_seq(), anew.credentials)
+
+
 def test_a_rotated_key_ends_the_old_session_and_its_journal_still_fits(office):
     world = BookWorld(office)
     office.issue_yellow()

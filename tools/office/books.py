@@ -29,6 +29,7 @@ from tools.office.session import Movement
 from tools.office.updates import Updates
 
 _IN_MEMORY = 512  # records of a journal: what comes again is seldom older
+_ROWS = 500  # of one statement
 _PLACES = (UNKNOWN, INSIDE, OUTSIDE)  # index = direction of a movement
 
 
@@ -110,7 +111,7 @@ class Books(MemoryOffice):
         self._updates.look(self._time)
         with reading(self._engine) as db:
             state = db.execute(select(models.State)).scalar_one()
-            at = (state.audit_seq, state.list_seq, state.last_move, state.expires, state.list_floor)
+            at = _at(state)
             if at == self._read_at:
                 return False
             before = self._read_at or (None,) * len(at)
@@ -373,6 +374,7 @@ class Books(MemoryOffice):
         if due == _Due():
             return
         with writing(self._engine) as (db, state):
+            is_known = _at(state) == self._read_at
             self._put_journals(db, state, due)
             self._put_moves(db, state, due)
             for seq in set(due.confirmed.values()):
@@ -393,7 +395,10 @@ class Books(MemoryOffice):
             for part in (copy.raw, copy.events):
                 for seq in [seq for seq in part if seq <= copy.acknowledged - _IN_MEMORY]:
                     del part[seq]
-        if due.is_bumped or due.is_renewed or due.published:
+        if is_known and not due.is_bumped and not due.is_renewed:  # nobody else wrote: no need to ask
+            self._movements += [move for move in due.published if move.time > self._since]
+            self._last_move, self._read_at = state.last_move, _at(state)
+        elif due.is_bumped or due.is_renewed or due.published:
             self.refresh(self._time)
 
     def _put_journals(self, db: Session, state: models.State, due: _Due) -> None:
@@ -418,8 +423,7 @@ class Books(MemoryOffice):
                 new.append(row)
             else:
                 db.merge(models.Event(**row))
-        if new:
-            db.execute(insert(models.Event.__table__), new)  # pyright: ignore[reportArgumentType]
+        _insert(db, insert(models.Event.__table__), new)  # pyright: ignore[reportArgumentType]
 
     def _put_moves(self, db: Session, state: models.State, due: _Due) -> None:
         """Put what waits to be told of each gate, and what is told from now on."""
@@ -437,8 +441,7 @@ class Books(MemoryOffice):
             rows.append({"state": PUBLISHED, "rank": state.last_move, **move._asdict()})
             if move.key not in places or places[move.key].time <= move.time:
                 places[move.key] = move
-        if rows:
-            db.execute(insert(models.Movement.__table__), rows)  # pyright: ignore[reportArgumentType]
+        _insert(db, insert(models.Movement.__table__), rows)  # pyright: ignore[reportArgumentType]
         _put(
             db,
             models.Position,
@@ -451,6 +454,11 @@ class Books(MemoryOffice):
         )
 
 
+def _at(state: models.State) -> tuple[int, ...]:
+    """Return what changes with everything that `refresh` takes in."""
+    return (state.audit_seq, state.list_seq, state.last_move, state.expires, state.list_floor)
+
+
 def _put(db: Session, table: Any, rows: Sequence[dict[str, Any]], keys: Sequence[str], rises: str) -> None:
     """Put rows in; one that is there, by its `keys`, is replaced unless it has a higher value in `rises`."""
     if not rows:
@@ -459,7 +467,17 @@ def _put(db: Session, table: Any, rows: Sequence[dict[str, Any]], keys: Sequence
     statement = dialect.insert(table.__table__)
     fresh = {name: statement.excluded[name] for name in rows[0] if name not in (*keys, "key_id")}
     is_later = getattr(table, rises) <= statement.excluded[rises]
-    db.execute(statement.on_conflict_do_update(index_elements=keys, set_=fresh, where=is_later), rows)
+    _insert(db, statement.on_conflict_do_update(index_elements=keys, set_=fresh, where=is_later), rows)
+
+
+def _insert(db: Session, statement: Any, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert `rows`, many in a statement where each statement is asked and answered over a socket."""
+    if db.get_bind().dialect.name != "postgresql":
+        if rows:
+            db.execute(statement, rows)
+        return
+    for at in range(0, len(rows), _ROWS):
+        db.execute(statement.values(rows[at : at + _ROWS]))
 
 
 def _movement(row: models.Movement) -> Movement:

@@ -104,11 +104,10 @@ def writing(engine: Engine) -> Iterator[tuple[Session, State]]:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Session]:
     """Give a session in which everything is of one moment; it changes nothing."""
-    with telling(), engine.connect() as connection:
-        if engine.dialect.name == "postgresql":
-            connection = connection.execution_options(isolation_level="REPEATABLE READ")
-        with Session(connection) as session:
-            yield session
+    with telling(), engine.connect() as connection, Session(connection) as session:
+        if engine.dialect.name == "postgresql":  # for this transaction: no word more when it is over
+            session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        yield session
 
 
 @contextmanager
