@@ -57,6 +57,7 @@ class App:
         gc.threshold(-1)  # from here on the heap is tidied in quiet moments, and else only when it is full
         gc.collect()
         self._free = gc.mem_free()  # the least that ever was, after a collection
+        print("PINTER runs")  # noqa: T201 - to whoever listens at the port: `status` has an answer now
         await self._supervisor.watch()
 
     def _start(self):

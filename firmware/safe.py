@@ -102,6 +102,7 @@ class Safe:
 
     async def run(self) -> None:
         """Serve guard and fire for ever."""
+        print("PINTER runs in safe mode")  # noqa: T201 - as app.py does
         step = 0
         while True:
             for poll in range(_STEP_POLLS):

@@ -49,7 +49,7 @@ BUDGETS = (
     Budget(700, True, ("clock",)),
     Budget(1550, False, ("clock_set", "rtcmem")),
     Budget(2000, False, ("starter",)),
-    Budget(1950, False, ("safe",)),
+    Budget(2000, False, ("safe",)),
     Budget(1700, False, ("aftermath", "crash")),
     Budget(850, True, ("health",)),
     Budget(600, True, ("hardware",)),

@@ -25,7 +25,7 @@ from host_sim.shims.board import _packets as packets
 from host_sim.shims.device import _ops as ops
 from host_sim.timeline import NEVER, Timeline
 from tools import runtime
-from tools.board import definition
+from tools.board import definition, session
 
 PWRON, HARD, WDT, SOFT = 1, 2, 3, 5
 _TURN_S = 0.25  # so often it looks whether anything is stuck
@@ -65,6 +65,7 @@ class VirtualBoard:
         self._interpreter: Interpreter | None = None
         self._started = 0.0
         self._quick_ends = 0
+        self.is_in_service = False  # has the gate said that it runs, since the last reset
         self._held: list[tuple[int, int, bytes, bool]] = []
         self._fault = ""
         self._stopping = False
@@ -166,6 +167,10 @@ class VirtualBoard:
         if now_us > self.timeline.now:
             self.timeline.run_until(now_us)
 
+    def _say(self, data: bytes) -> None:
+        self.is_in_service = self.is_in_service or session.RUNS in data
+        self.terminal.write(data)
+
     def _wait(self) -> None:
         interpreter, terminal = self._interpreter, self.terminal
         assert interpreter is not None
@@ -189,7 +194,7 @@ class VirtualBoard:
             while not self._calls.empty():
                 self._calls.get()()
         if interpreter.stdout in ready:
-            terminal.write(interpreter.printed())
+            self._say(interpreter.printed())
         if ready.get(terminal.fd, 0) & select.POLLIN:
             interpreter.type(terminal.read())
         terminal.flush()
@@ -235,7 +240,7 @@ class VirtualBoard:
 
     def _carry_out(self, interpreter: Interpreter, op: int, payload: bytes) -> bytes | None:
         if op == packets.CONSOLE:
-            self.terminal.write(interpreter.printed() + payload)  # what was printed before comes first
+            self._say(interpreter.printed() + payload)  # what was printed before comes first
             return b""
         if op == packets.INTERRUPTS:
             interpreter.set_interrupts(bool(payload[0]))
@@ -277,6 +282,7 @@ class VirtualBoard:
             self.hardware.tell("reset", cause=self._cause)
             self.hardware.soft_reset() if self._cause == SOFT else self.hardware.reset_peripherals()
         self._held.clear()
+        self.is_in_service = False
         self._fault = ""
         image = self.hardware.flash.file
         facts = f"{image} {self._facts} {int(self._raw)}"

@@ -14,7 +14,7 @@ from host_sim.board.hardware import BoardHardware
 from host_sim.cards.picc import Card
 
 _T = TypeVar("_T")
-_PATIENCE_S = 30.0
+_PATIENCE_S = 60.0
 
 
 class Running:
@@ -72,6 +72,13 @@ class Running:
     def output(self, name: str) -> int:
         """Return the level of relay_in, lamp_red ... now."""
         return self.do(self.hardware.output, name)
+
+    def wait_for_service(self) -> None:
+        """Return once the gate is in service that was started last: it can be asked for its report.
+
+        A boot record does not say so, it is written earlier.
+        """
+        self.wait_for(lambda: self.board.is_in_service, "a gate in service")
 
     def wait_for(self, condition: Callable[[], Any], what: str, timeout_s: float = _PATIENCE_S) -> Any:
         """Return `condition()` once it is true.

@@ -62,7 +62,8 @@ def test_logs_reads_the_board_verifies_and_exports(board: Running, tmp_path: pat
     found = json.loads(done.stdout)
     assert found["verified"] and found["ok"]
     assert "boot" in [record["type"] for record in found["records"]]
-    board.wait_for(lambda: board_bench.boots(board) > boots, "the gate afterwards")
+    board.wait_for(lambda: board_bench.boots(board) > boots, "the gate afterwards", PATIENCE_S)
+    board.wait_for_service()
     again = pinter_board("logs", "--image", out, "--key", key, "--json")
     assert again.exit_code == 0 and json.loads(again.stdout) == found, "the export is an image"
     done = pinter_board("logs", "--port", board.link, "--export", out)
@@ -92,6 +93,7 @@ def test_logs_follows_a_gate_in_service(board: Running, tmp_path: pathlib.Path) 
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     ) as process:
         board.wait_for(lambda: board_bench.boots(board) > boots, "the gate under the session", PATIENCE_S)
+        board.wait_for_service()
         card = board.enter("04A1B2C3D4E5F6")
         board.wait_for(lambda: board.output("relay_in"), "the opening, as in service")
         board.leave(card)
@@ -104,7 +106,7 @@ def test_logs_follows_a_gate_in_service(board: Running, tmp_path: pathlib.Path) 
         assert process.wait(PATIENCE_S) == 0
         assert "changed" not in process.stderr.read(), "each record follows from the one before"
     assert any(" boot" in line for line in lines)
-    board.wait_for(lambda: board_bench.boots(board) > boots + 1, "the gate afterwards")
+    board.wait_for(lambda: board_bench.boots(board) > boots + 1, "the gate afterwards", PATIENCE_S)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,7 @@ def test_restore_brings_back_config_list_and_journal(kept: pathlib.Path, tmp_pat
     with gate(tmp_path, change=lambda files, nvs: files.pop("config.json")) as board:
         done = pinter_board("restore", kept, "--port", board.link)
         assert done.exit_code == 0, done.output
-        board.wait_for(lambda: board_bench.boots(board), "the gate afterwards", PATIENCE_S)
+        board.wait_for_service()
         records = [f["record"] for _, kind, f in board.events if kind == "journal"]
         assert records[-1].seq > backup.journal_seq(backup.load(kept))
         card = board.enter("04A1B2C3D4E5F6")
@@ -160,7 +162,7 @@ def test_restore_refuses_another_gate_and_changes_nothing(kept: pathlib.Path, tm
         nvs["pinter/gate_key"] = bytes(32)
 
     with gate(tmp_path, change=other) as board:
-        board.wait_for(lambda: board_bench.boots(board), "the boot record")
+        board.wait_for_service()
         image = board.hardware.image("vfs")
         done = pinter_board("restore", kept, "--port", board.link)
         assert done.exit_code == 2

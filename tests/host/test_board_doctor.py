@@ -5,18 +5,18 @@ Several faults that know nothing of each other share one board and one examinati
 
 import json
 import pathlib
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from firmware.policy import ALARMS
 from host_sim.board import Running
 from host_sim.scenario import stage
 from tests.host import board_bench
 from tests.host.board_bench import BOARD, fresh_list, gate, pinter_board
-from tools.board import definition, doctor_words
+from tools.board import definition, doctor, doctor_words
 
 pytestmark = pytest.mark.requires_micropython
 
@@ -69,13 +69,12 @@ def no_antenna(mosi: bytes, transfer: Any) -> bytes:
 @pytest.fixture(scope="module")
 def well(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with gate(tmp_path_factory.mktemp("well"), bundle=fresh_list()) as board:
-        board.wait_for(lambda: board_bench.boots(board), "the boot record")
         yield board
 
 
 def test_a_gate_that_is_well_passes_and_runs_afterwards(well: Running) -> None:
-    well.wait_for(lambda: well.hardware.image("list")[:4] == b"PNTB", "the first list on flash")
-    boots, flash = board_bench.boots(well), well.hardware.image("list")
+    well.wait_for_service()
+    assert (flash := well.hardware.image("list"))[:4] == b"PNTB", "the first list is on flash"
     rows = examined(well, code=0)
     assert failing(rows) == {}
     assert {row["level"] for row in rows.values()} <= {"ok", "skipped"}, "no warning either"
@@ -95,20 +94,20 @@ def test_a_gate_that_is_well_passes_and_runs_afterwards(well: Running) -> None:
         assert held and held[-1] == 400_000 and all(us < 50_000 for us in held[:-1]), (
             "one pulse, no other opening"
         )
-    well.wait_for(lambda: board_bench.boots(well) == boots + 1, "the gate after the examination")
+    well.wait_for_service()
     assert well.hardware.image("list") == flash, "the doctor changes nothing"
 
 
 def test_without_yes_and_without_a_person_no_relay_moves(well: Running) -> None:
+    well.wait_for_service()
     before = len(well.events)
-    boots = board_bench.boots(well)
     done = pinter_board("doctor", "--port", well.link, "--lang", "id")
     assert done.exit_code == 0, done.output
     assert "relai masuk" in done.output and "pintu akan bergerak" in done.output
     assert "Semua baik" in done.output
     moved = [f for _, kind, f in well.events[before:] if kind == "output" and f["name"].startswith("relay")]
     assert moved == []
-    well.wait_for(lambda: board_bench.boots(well) == boots + 1, "the gate after the examination")
+    well.wait_for_service()
 
 
 # --- faults, each on a board with others
@@ -162,14 +161,7 @@ def hardware(tmp_path_factory: pytest.TempPathFactory) -> Report:
         board.hardware.shorted = {"relay_out": 0}
         for name in ("fire", "tamper", "sensor_out", "guard_in"):
             board.set_input(name, True)
-        dead = ALARMS.index("reader_dead")  # told by a task of the gate in service
-        board.wait_for(
-            lambda: any(
-                kind == "journal" and fields["record"].type == "alarm" and fields["record"].reason == dead
-                for _, kind, fields in board.events
-            ),
-            "the alarm of a gate in service",
-        )
+        board.wait_for_service()
         return examined(board)
 
 
@@ -182,7 +174,9 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
     damaged = board_bench.journal_image(stage.gate_key("A"), 200, change)
     old = fresh_list(issued=int(time.time()) - 3 * 86400)
-    settings = {"network": WIFI}
+    broker = socket.create_server(("127.0.0.1", 0))
+    broker.settimeout(60)
+    settings = {"network": WIFI | {"port": broker.getsockname()[1]}}
     spoil = {"pinter/wifi_password": b"rahasia kami"}
     with gate(
         tmp_path_factory.mktemp("stores"),
@@ -194,9 +188,12 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Report:
         spoiled(board, "in", loses_bits)
         spoiled(board, "out", no_antenna)
         board.do(board.hardware.clock_chip.set_unix, round((time.time() + 7200) * 1_000_000))
-        board.wait_for(lambda: board_bench.boots(board), "the boot record")
-        board.wait_for(lambda: board.hardware.timeline.now > 16_000_000, "the first tries to connect")
-        return examined(board)
+        with broker:
+            for _ in range(2):  # who tries a second time knows that the first one was in vain
+                broker.accept()[0].close()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(doctor, "_SETTLED_MS", 0)  # that is all that it waits for
+            return examined(board)
 
 
 @pytest.fixture(scope="module")
@@ -212,9 +209,7 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
     config = json.dumps({"site": "SIM", "gate": "A", "board": BOARD, "pulse_ms": 40})
     with gate(tmp_path_factory.mktemp("identity"), config=config, change=change) as board:
-        board.wait_for(
-            lambda: board.board.terminal.tail != b"" or board.hardware.timeline.now > 8_000_000, "a start"
-        )
+        board.wait_for_service()
         return examined(board)
 
 
@@ -227,7 +222,7 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Report:
         bundle=fresh_list(),
     ) as board:
         board.do(board.hardware.clock_chip.lose)
-        board.wait_for(lambda: board_bench.boots(board), "the boot record")
+        board.wait_for_service()
         return examined(board)
 
 
@@ -274,7 +269,7 @@ def test_a_damaged_file_system_with_another_gates_journal_is_examined_all_the_sa
     tmp_path: pathlib.Path,
 ) -> None:
     with gate(tmp_path, bundle=fresh_list()) as board:
-        board.wait_for(lambda: board_bench.boots(board), "the boot record")
+        board.wait_for_service()
     with (tmp_path / "board.flash").open("r+b") as file:
         file.seek(board_bench.partition("vfs").offset)
         file.write(b"\x00" * 8192)

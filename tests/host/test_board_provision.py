@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 import pytest
-import serial
 from click.testing import CliRunner, Result
 
 from host_sim.board import Running, running
@@ -38,7 +37,6 @@ def code() -> Iterator[dict[str, bytes]]:
     made = files.code(BOARD)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "code", lambda board: made)
-        patch.setattr(session, "WAITS_S", (3, 5, 10, 20, 40))
         yield made
 
 
@@ -55,7 +53,6 @@ def write_record(path: Path, change: Callable[[dict[str, Any]], object] = lambda
 def run(path: Path, board: Running, *more: object) -> Result:
     """Return what `pinter board provision` did; no secret may be in what it says."""
     arguments = ["provision", str(path), "--port", str(board.link), *map(str, more)]
-    board.wait_for(lambda: _is_free(board.link), "the port")
     result = CliRunner().invoke(group, arguments)
     assert "Traceback" not in result.output
     for value in KEYS.values():
@@ -155,6 +152,7 @@ def test_a_card_opens_the_lane_of_a_board_that_was_flashed_and_provisioned(
         assert result.exit_code == 0, result.output
         sent = result.stdout.splitlines()[0]
         assert sent.startswith("2 of "), "the code is there already: " + sent
+        board.wait_for_service()
         begun = len(board.events)
         card = board.enter(gate_bench.UID)
         board.wait_for(lambda: "grant" in _records(board, begun), "the gate after it was looked at")
@@ -163,8 +161,8 @@ def test_a_card_opens_the_lane_of_a_board_that_was_flashed_and_provisioned(
         assert doctor is not None
         result = CliRunner().invoke(group, ["doctor", "--port", str(board.link), "--yes", "--json"])
         assert result.exit_code == 0, result.output
+        board.wait_for_service()
         begun = len(board.events)
-        board.wait_for(lambda: "boot" in _records(board, begun), "the gate after the doctor")
         card = board.enter(gate_bench.UID)
         board.wait_for(lambda: "grant" in _records(board, begun), "a grant")
         board.wait_for(
@@ -294,10 +292,10 @@ def test_a_gate_that_is_changed_is_in_fault_until_all_of_it_is_there(
             patch.setattr(provision, "_write_secrets", pulled)
             said = line_of(run(path, board))
         assert said == f"{board.link}: the line was pulled: run the same command again"
-        board.wait_for(lambda: _is_free(board.link), "the port")
-        status = session.in_service(str(board.link))
-        assert status is not None
-        assert status["fault"] == "config.json: is missing: provision the board"
+        with session.session(str(board.link)) as talk:
+            report = talk.report_in_service()
+        assert report is not None
+        assert report.status["fault"] == "config.json: is missing: provision the board"
         result = run(path, board)
         assert result.exit_code == 0 and "0 of " in result.stdout, result.output
         assert_gate(board, code, path)
@@ -334,7 +332,7 @@ class _Line:
 def test_a_line_that_is_pulled_anywhere_leaves_a_board_that_the_same_command_completes(
     code: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, lines = session.SerialTransport, []
+    real, lines = session.Transport, []
     budget = [10**9]
 
     def connected(port: str) -> Any:
@@ -346,7 +344,7 @@ def test_a_line_that_is_pulled_anywhere_leaves_a_board_that_the_same_command_com
     def cut_power() -> None:
         board.do(board.board._on_reset, 1)  # whatever the interpreter is doing, it ends
 
-    monkeypatch.setattr(session, "SerialTransport", connected)
+    monkeypatch.setattr(session, "Transport", connected)
     chance = random.Random(SEED)
     path = tmp_path / "gate.json"
     with running(tmp_path) as board:
@@ -370,15 +368,6 @@ def test_a_line_that_is_pulled_anywhere_leaves_a_board_that_the_same_command_com
             result = run(path, board)
             assert result.exit_code == 0, result.output
             assert_gate(board, code, path)
-
-
-def _is_free(link: Path) -> bool:
-    """Return True if no process has the port: the board's new interpreter may just be starting in ours."""
-    try:
-        serial.Serial(str(link), exclusive=True).close()
-    except serial.SerialException:
-        return False
-    return True
 
 
 _EMPTY = """

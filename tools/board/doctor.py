@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.board import definition
-from tools.board.session import Session, SessionError
+from tools.board.session import Report, Session, SessionError
 
 OK, WARNING, ERROR, SKIPPED = 0, 1, 2, 3
 LEVELS = ("ok", "warning", "fail", "skipped")
@@ -126,7 +126,7 @@ class Doctor:
         self._wants_cards = wants_cards
         self._board_name = board_name
         self._now = now
-        self._report: tuple[dict[str, Any], int, int] | None = None
+        self._report: Report | None = None
         self._definition: definition.Definition | None = None
         self._settings: dict[str, Any] | None = None
         self._offset_min = 420
@@ -181,7 +181,7 @@ class Doctor:
         if self._report is None:
             yield Finding("service", ERROR, "service_absent")
             return
-        status, free, _ = self._report
+        status, free = self._report.status, self._report.free
         if status.get("safe_mode"):
             last = (status.get("crash") or "?").strip().splitlines()[-1]
             yield Finding("service", ERROR, "service_safe", (last,))
@@ -319,7 +319,7 @@ class Doctor:
         if self._report is None:
             yield Finding("clock", SKIPPED, "skipped_after", ("service",))
             return
-        status = self._report[0]
+        status = self._report.status
         if not status["trusted"]:
             yield Finding("clock", ERROR, "clock_untrusted")
             return
@@ -404,8 +404,8 @@ class Doctor:
             return
         expression = "__import__('firmware.doctor_network').doctor_network.network(board, _site.network)"
         yield from self._guarded("network", lambda: self._findings(expression))
-        link = self._report[0].get("link") if self._report else None
-        if link is None or (link and self._report is not None and self._report[2] < _SETTLED_MS):
+        link = self._report.status.get("link") if self._report else None
+        if link is None or (link and self._report is not None and self._report.uptime_ms < _SETTLED_MS):
             yield Finding("link", SKIPPED, "skipped_after", ("service",))
         elif link:
             yield Finding("link", ERROR, "link_down", (link,))

@@ -229,12 +229,16 @@ def _write(
     board: session.Session, port: str, path: str, data: bytes, progress: Callable[[int], None]
 ) -> None:
     """Write a file beside its place, let the board read it back, then put it there."""
-    _call(board, "begin", path)
+    code = f"begin({path!r})\n"
     for at in range(0, len(data), _PIECE):
-        piece = binascii.b2a_base64(data[at : at + _PIECE], newline=False)
-        board.run(f"put({piece!r})")
-        progress(min(at + _PIECE, len(data)))
-    if _answers(board, "end", path) != [_digest(data)]:
+        if at:  # what comes last goes with the first question after it
+            board.run(code)
+            progress(at)
+            code = ""
+        code += f"put({binascii.b2a_base64(data[at : at + _PIECE], newline=False)!r})\n"
+    found = _lines(board, code + f"end({path!r})")
+    progress(len(data))
+    if found != [_digest(data)]:
         raise ProvisionError(f"{port}: {path}: reads back otherwise than it was written")
     _call(board, "move", path + ".new", path)
 
@@ -264,7 +268,11 @@ def _call(board: session.Session, function: str, *arguments: str) -> None:
 
 def _answers(board: session.Session, function: str, *arguments: str | int) -> list[Any]:
     """Return what a function of the board prints, a line of JSON each."""
-    text = board.run(f"{function}({', '.join(map(repr, arguments))})")
+    return _lines(board, f"{function}({', '.join(map(repr, arguments))})")
+
+
+def _lines(board: session.Session, code: str) -> list[Any]:
+    text = board.run(code)
     try:
         return [json.loads(line) for line in text.splitlines()]
     except ValueError:

@@ -7,11 +7,12 @@ started again at the end. What the code does is the caller's affair.
 import contextlib
 import io
 import json
+import select
 import struct
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from mpremote.transport import TransportError, TransportExecError
 from mpremote.transport_serial import SerialTransport
@@ -19,8 +20,11 @@ from mpremote.transport_serial import SerialTransport
 _T = TypeVar("_T")
 _MOMENT_S = 0.05
 _TRIES = 6  # to interrupt a board
-WAITS_S = (5, 10, 20, 40)  # a gate with a full journal takes a while to start; each look starts it anew
-_PATIENCE_S = (5, 15)  # for a gate that was found while it started
+_PATIENCE_S = (10, 40)  # for a gate that starts: with a full journal it takes a while
+RUNS = b"PINTER runs"  # what a gate prints when it has started (firmware/app.py, firmware/safe.py)
+_IDLE = b"\n>>> "  # nothing runs: main.py has ended, or there is none
+_OPEN_S = 5  # for a port that is in use
+_REOPEN_S = 10
 _REMOTE = "/remote"  # where mpremote mounts a folder of this computer
 _REPORT = """\
 import gc, json, time
@@ -36,10 +40,60 @@ class SessionError(Exception):
     """The board cannot be talked to, or did not do what it was asked to; one line for the user."""
 
 
+class Report(NamedTuple):
+    """What an interrupted gate says of itself: `status()`, free heap in bytes, ms since it was started."""
+
+    status: dict[str, Any]
+    free: int
+    uptime_ms: int
+
+
+class Transport(SerialTransport):
+    """The serial port as mpremote uses it, but woken by what the board says: mpremote looks every 10 ms."""
+
+    def read_until(
+        self,
+        min_num_bytes: int,
+        ending: bytes,
+        timeout: float | None = 10,
+        data_consumer: Callable[[bytes], object] | None = None,
+        timeout_overall: float | None = None,
+    ) -> bytes:
+        """Return what was read up to `ending`, or until a time (in s) was up, as the library's does."""
+        port: Any = self.serial
+        data = b""
+        began = heard = time.monotonic()
+        while not data.endswith(ending):
+            if port.inWaiting():
+                new = port.read(1)
+                if data_consumer is not None:
+                    data_consumer(new)
+                data = new if data_consumer is not None else data + new
+                heard = time.monotonic()
+                continue
+            now = time.monotonic()
+            if timeout is not None and now >= heard + timeout:
+                break
+            if timeout_overall is not None and now >= began + timeout_overall:
+                break
+            _wait_for(port)
+        return data
+
+
+def _wait_for(port: Any) -> None:
+    """Return once something has come in at a serial port, or after a moment."""
+    try:
+        number = port.fileno()
+    except (AttributeError, io.UnsupportedOperation):  # no file of this system: Windows, a port at a URL
+        time.sleep(_MOMENT_S / 5)
+    else:
+        select.select([number], [], [], _MOMENT_S)
+
+
 class Session:
     """A board whose program was interrupted; made by `session`."""
 
-    def __init__(self, transport: SerialTransport, port: str) -> None:
+    def __init__(self, transport: Transport, port: str) -> None:
         self._transport = transport
         self._port = port
 
@@ -59,30 +113,46 @@ class Session:
         except (IndexError, ValueError):
             raise SessionError(f"{self._port}: not an answer: {text[-80:]!r}") from None
 
-    def report(self) -> tuple[dict[str, Any], int, int] | None:
-        """Return (report, free heap in bytes, ms since the start) of the gate that was interrupted."""
-        found = json.loads(self.run(_REPORT).strip().splitlines()[-1])
-        return None if found is None else (found[0], found[1], found[2])
-
-    def report_in_service(self) -> tuple[dict[str, Any], int, int] | None:
-        """Return `report()`; a gate that was not running is started and given time.
+    def report_in_service(self) -> Report | None:
+        """Return what the gate says that was interrupted; one that was not running is started first.
 
         Opening the port resets many a board: its gate may still have been starting when it was interrupted.
+        None: it does not start. Raises SessionError.
         """
-        found = self.report()
-        for wait_s in _PATIENCE_S:
+        found = self._report()
+        for patience_s in _PATIENCE_S:
             if found is not None:
                 break
             self._guarded(self._reset)
-            time.sleep(wait_s)
+            is_idle = self._listen(patience_s)
             self._guarded(lambda: _interrupt(self._transport))
-            found = self.report()
+            found = self._report()
+            if is_idle:
+                break
         return found
+
+    def _report(self) -> Report | None:
+        found = json.loads(self.run(_REPORT).strip().splitlines()[-1])
+        return None if found is None else Report(*found)
+
+    def _listen(self, patience_s: float) -> bool:
+        """Return once the board says that its gate runs, or after `patience_s`; True: nothing runs on it."""
+        said, end = b"", time.monotonic() + patience_s
+        while RUNS not in said and not said.endswith(_IDLE) and time.monotonic() < end:
+            try:
+                said += self.heard()
+            except SessionError:  # a chip with a USB of its own takes its port along when it is reset
+                self._guarded(self._reopen)
+        return said.endswith(_IDLE)
+
+    def _reopen(self) -> None:
+        with contextlib.suppress(OSError):
+            self._transport.close()
+        self._transport = Transport(self._port, wait=_REOPEN_S)  # until it is there again
 
     def _reset(self) -> None:
         """Reset the board: a stuck program is interrupted first."""
-        self._transport.serial.write(b"\r\x03")
-        self._transport.enter_raw_repl(soft_reset=False)
+        _interrupt(self._transport, 2)
         self._transport.exec_raw_no_follow("import machine\nmachine.reset()")
 
     def start(self, code: str) -> None:
@@ -96,7 +166,7 @@ class Session:
             port: Any = self._transport.serial
             waiting = port.inWaiting()
             if not waiting:
-                time.sleep(_MOMENT_S)
+                _wait_for(port)
             return port.read(waiting) if waiting else b""
 
         return self._guarded(act)
@@ -155,12 +225,7 @@ def session(port: str) -> Iterator[Session]:
 
     Raises SessionError.
     """
-    try:
-        transport = SerialTransport(port)
-    except (TransportError, OSError, ValueError) as error:
-        raise SessionError(
-            f"{port}: cannot be opened: is the cable in, and no other program using it? ({error})"
-        ) from error
+    transport = _opened(port)
     made = Session(transport, port)
     try:
         made._guarded(lambda: _interrupt(transport))
@@ -171,29 +236,37 @@ def session(port: str) -> Iterator[Session]:
                 made._guarded(made._reset)
     finally:
         with contextlib.suppress(OSError):
-            transport.close()
+            made._transport.close()
 
 
-def _interrupt(transport: SerialTransport) -> None:
-    """Reach the REPL, also of a board that starts again and again: while it boots, it may miss a Ctrl-C."""
-    for left in reversed(range(_TRIES)):
+def _opened(port: str) -> Transport:
+    """Open the port, also one that another program has for a moment, to see what was plugged in."""
+    end = time.monotonic() + _OPEN_S
+    while True:
+        try:
+            return Transport(port)
+        except (TransportError, OSError, ValueError) as error:
+            if time.monotonic() > end or not Path(port).is_char_device():
+                raise SessionError(
+                    f"{port}: cannot be opened: is the cable in, and no other program using it? ({error})"
+                ) from error
+            time.sleep(_MOMENT_S)
+
+
+def _interrupt(transport: Transport, tries: int = _TRIES) -> None:
+    """Reach the REPL, also of a board that starts again and again: while it boots, it may miss a Ctrl-C.
+
+    What it has missed may also be answered late, so what it says is believed from a mark on.
+    """
+    for left in reversed(range(tries)):
+        mark = b"try %d" % left
         try:
             transport.enter_raw_repl(soft_reset=False, timeout_overall=5)
+            transport.serial.write(b"print('%s')\x04" % mark)
+            mark += b"\r\n\x04\x04"
+            if not transport.read_until(1, mark, timeout_overall=5).endswith(mark):
+                raise TransportError("could not enter raw repl")
             return
         except TransportError:
             if not left:
                 raise
-
-
-def in_service(port: str) -> dict[str, Any] | None:
-    """Return the report of the gate at `port` once it has started, None if it does not.
-
-    Raises SessionError.
-    """
-    for wait_s in WAITS_S:
-        time.sleep(wait_s)
-        with session(port) as talk:
-            found = talk.report()
-        if found is not None:
-            return found[0]
-    return None

@@ -178,15 +178,15 @@ def take_over(
                     bundle,
                     lambda what, done, total: bars.update(bar, description=what, completed=done, total=total),
                 )
-            status = session.in_service(port)
+                report = board.report_in_service()
         except (backup.BackupError, record.RecordError, definition.BoardError, CompileError) as error:
             raise Refusal(str(error)) from error
         except ConfigError as error:
             raise Refusal(f"{config_path}: {error}") from error
         except (provision.ProvisionError, session.SessionError) as error:
             raise Refusal(f"{error}: run it again with --resume") from error
-    if status is None or status["fault"]:
-        why = "does not start" if status is None else f"is in fault: {status['fault']}"
+    if report is None or report.status["fault"]:
+        why = "does not start" if report is None else f"is in fault: {report.status['fault']}"
         raise No(f"{port}: gate {site.gate} {why}: pinter board doctor --port {port}")
     click.echo(f"gate {site.gate} of {site.site} is in service on the new board, with a new key and journal")
 

@@ -48,16 +48,17 @@ def provision_board(record_path: Path, port: str, list_path: Path | None) -> Non
 
             with session.session(port) as talk:
                 done = provision.provision(talk, port, board, found, code, bundle, progress)
-        click.echo(_said(done, len(code) + len(found.files)))
-        status = session.in_service(port)
+                click.echo(_said(done, len(code) + len(found.files)))
+                progress("starting", 1, 1)
+                report = talk.report_in_service()
     except (provision.ProvisionError, session.SessionError) as error:
         text = str(error) if str(error).startswith(port) else f"{port}: {error}"
         raise Refusal(f"{text}: run the same command again") from error
     name = f"gate {found.settings['gate']} of {found.settings['site']}"
-    if status is None:
+    if report is None:
         raise No(f"{port}: {name} does not start: pinter board doctor --port {port}")
-    if status["fault"]:
-        raise No(f"{port}: {name} is in fault: {status['fault']}")
+    if report.status["fault"]:
+        raise No(f"{port}: {name} is in fault: {report.status['fault']}")
     click.echo(f"{name} is in service. Delete {record_path}: it holds keys.")
 
 
