@@ -264,7 +264,7 @@ def test_an_office_that_is_killed_loses_nothing_and_doubles_nothing(kind, port, 
                 field.work(chance.uniform(0, 1.0))
             killed.kill(chance.random() < 0.5)
         killed.begin()
-        field.work(1.0)
+        field.until("a load", lambda: has_load(field, killed.log), killed.text)
         assert killed.desk is not None
         killed.desk.kill()
         killed.desk.wait(LIMIT_S)
@@ -301,8 +301,15 @@ def agreement(field: Field, of: folder.Folder, books: Any) -> Callable[[], list[
     return differences
 
 
+def has_load(field: Field, log: Path) -> bool:
+    """Return True if gates and desk have done enough to be judged."""
+    return len(desk_log(log)) > 60 and sum(map(len, field.written.values())) > 50
+
+
 def desk_log(path: Path) -> dict[str, str]:
     """Return by actor how far its act came: begun, done, refused or failed."""
+    if not path.exists():
+        return {}
     lines = [json.loads(line) for line in path.read_text().rpartition("\n")[0].splitlines()]
     return {line[0]: line[1] for line in lines}
 
@@ -326,7 +333,6 @@ def judge(field: Field, books: Any, acts: dict[str, str]) -> None:
             ).all()
         )
         blues = db.scalar(select(func.count()).select_from(models.Visit).where(models.Visit.cls == "blue"))
-    assert len(acts) > 20 and sum(map(len, field.written.values())) > 50, "there was no load"
     # Acts: what was answered stands in the books once, what was refused does not, the rest at most once.
     for actor, how in acts.items():
         assert audited[actor] in {"done": (1,), "begun": (0, 1)}.get(how, (0,)), (actor, how)

@@ -23,6 +23,7 @@ from tests.host.test_office_kill import (
     agreement,
     card_keys,
     desk_log,
+    has_load,
     judge,
     opened,
     port,  # noqa: F401 - a fixture
@@ -274,6 +275,7 @@ def test_another_machine_takes_over_from_one_that_dies_or_hangs(port, server):  
                 again = lambda serves=serves, stood=stood: machines[serves].times("standby") > stood  # noqa: E731
                 field.until("that it stands by", again, machines[serves].text)
             serves, waits = waits, serves
+        field.until("a load", lambda: has_load(field, Path("desk.log")), machines[serves].text)
         assert desk.poll() is None
         desk.kill()
         desk.wait(LIMIT_S)
@@ -288,7 +290,9 @@ def test_another_machine_takes_over_from_one_that_dies_or_hangs(port, server):  
         machines[waits].wait("lease_taken", taken + 1)
         assert machines[waits].stop() == 0
         assert "all fits" in run("verify")
-        assert all(not of.lines("fault") for of in machines.values())
+        # Who was stopped in the middle of a transaction may find that the database has ended it.
+        faults = [line["why"] for of in machines.values() for line in of.lines("fault")]
+        assert len(faults) <= sum(lost.values()) and all(why.startswith("database: ") for why in faults)
     finally:
         desk.kill()
         for machine in machines.values():
