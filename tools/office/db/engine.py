@@ -9,11 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, event, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -131,7 +127,7 @@ def create(engine: Engine, site: str) -> None:
     if engine.dialect.name == "sqlite":
         _touch(Path(engine.url.database or ""))
     with telling(), engine.connect() as connection:
-        if MigrationContext.configure(connection).get_current_revision() is not None:
+        if _version(connection):
             raise BooksError("the database has books already: they stay as they are")
     upgrade(engine)
     with telling(), Session(engine) as session, session.begin():
@@ -143,23 +139,27 @@ def upgrade(engine: Engine) -> tuple[str, str]:
 
     Raises BooksError.
     """
-    config = _config()
+    from alembic import command  # which takes its time: no other command waits for it
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     with telling(), engine.connect() as connection:
         connection.info["writing"] = True
         with connection.begin():
-            before = MigrationContext.configure(connection).get_current_revision()
+            before = _version(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-            after = MigrationContext.configure(connection).get_current_revision()
-    return before or "", after or ""
+            after = _version(connection)
+    return before, after
 
 
 def check(engine: Engine, site: str) -> None:
     """Raise BooksError unless the books are there, of `site`, and of the version of this program."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    head = max(path.name[1:5] for path in _MIGRATIONS.glob("versions/v*.py"))
     with telling(), engine.connect() as connection:
-        has = MigrationContext.configure(connection).get_current_revision()
-        if has is None:
+        has = _version(connection)
+        if not has:
             raise BooksError("the database has no books: pinter office init")
         if has != head:
             raise BooksError(
@@ -170,10 +170,11 @@ def check(engine: Engine, site: str) -> None:
         raise BooksError(f"these are the books of site {of}, the settings say {site}")
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    return config
+def _version(connection: Connection) -> str:
+    """Return the version of the books, as alembic keeps it; "" = there are none."""
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none() or ""
 
 
 def _touch(path: Path) -> None:
