@@ -49,13 +49,13 @@ def local(hours: float) -> str:
 
 def opened_office() -> None:
     """Make an office with a gate, two bookings and their cards in the working directory."""
-    pinter("init", "--site", SITE, "--min-tier", "uid", "--reclaim-at", local(12)[-5:])
-    pinter("gate", "add", "A")
+    run("init", "--site", SITE, "--min-tier", "uid", "--reclaim-at", local(12)[-5:])
+    run("gate", "add", "A")
     write_bookings()
-    pinter("import", "bookings.csv")
+    run("import", "bookings.csv")
     for uid, booking in ((YELLOW, "M-0017"), (GREEN, "M-0018")):
-        pinter("card", "add", uid)
-        pinter("issue", uid, "--booking", booking)
+        run("card", "add", uid)
+        run("issue", uid, "--booking", booking)
 
 
 def write_bookings() -> None:
@@ -112,12 +112,7 @@ def pulses(board: Running, name: str) -> int:
 
 def told(*options: str) -> list[dict]:
     """Return what `pinter office events` says of gate A."""
-    return [json.loads(line) for line in pinter("events", "--gate", "A", "--json", *options).splitlines()]
-
-
-def arrived(*options: str) -> bool:
-    """Return whether there are such events: no process of its own, for who asks again and again."""
-    return bool(run("events", "--gate", "A", *options))
+    return [json.loads(line) for line in run("events", "--gate", "A", "--json", *options).splitlines()]
 
 
 def a_morning(board: Running, served: Served) -> None:
@@ -131,11 +126,11 @@ def a_morning(board: Running, served: Served) -> None:
     board.set_input("sensor_in", True)
     wait(board, served, "the passage", lambda: "passage" in types(board))
     board.set_input("sensor_in", False)
-    wait(board, served, "the event", lambda: arrived("--type", "passage", "--card", YELLOW))
+    wait(board, served, "the event", lambda: told("--type", "passage", "--card", YELLOW))
     (event,) = told("--type", "passage", "--card", YELLOW)
     assert (event["direction"], event["class"]) == ("in", 1)
     assert abs(event["time"] - time.time()) < LIMIT_S, "the gate has the office's time"
-    assert [row["position"] for row in json.loads(pinter("list", "--json")) if row["card"] == YELLOW] == [
+    assert [row["position"] for row in json.loads(run("list", "--json")) if row["card"] == YELLOW] == [
         "inside"
     ]
     applied = types(board).count("list_applied")
@@ -144,7 +139,7 @@ def a_morning(board: Running, served: Served) -> None:
     card = board.enter(YELLOW)
     wait(board, served, "the refusal", lambda: "deny" in types(board))
     board.leave(card)
-    wait(board, served, "its event", lambda: arrived("--type", "deny", "--card", YELLOW))
+    wait(board, served, "its event", lambda: told("--type", "deny", "--card", YELLOW))
     assert [event["reason"] for event in told("--type", "deny")] == ["revoked"]
     assert pulses(board, "relay_in") == 1, "nothing opened for a card that was returned"
     card = board.enter(GREEN)
