@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 
 import host_sim  # noqa: F401  # pyright: ignore[reportUnusedImport]  (puts `micropython` in reach)
+from host_sim.importer import ROOT
 from tests import counts
 from tests.portable_items import PORTABLE, RUNTIMES_KEY, PortableFile, Runtimes
 from tools.runtime import RuntimeSettingError, micropython
@@ -22,6 +23,52 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("pinter")
 
 
+# Long files, about the longest first. Workers take files in this order (`--dist loadfile`): a long one at
+# the end would leave the other workers without work.
+LONG = (
+    "host/test_bootstrap.py",
+    "host/test_store_service.py",
+    "host/test_office_kill.py",
+    "host/test_chaos.py",
+    "host/test_office_lease.py",
+    "host/test_bridge.py",
+    "host/test_technician.py",
+    "host/test_office_gate.py",
+    "host/test_office_api_schema.py",
+    "host/test_mutation_sample.py",
+    "host/test_types.py",
+    "host/test_virtual_board.py",
+    "host/test_office_api_server.py",
+    "host/test_gate_starts.py",
+    "host/test_board_doctor.py",
+    "host/test_board_provision.py",
+    "host/test_board_flash.py",
+    "host/test_stories.py",
+    "host/test_stories_slow_board.py",
+    "host/test_update_cuts.py",
+    "host/test_update_link.py",
+    "host/test_update_usb.py",
+    "host/test_bench_sync.py",
+    "host/test_bench_report.py",
+    "host/test_office_serve.py",
+    "host/test_office_serve_mosquitto.py",
+    "host/test_office_machine.py",
+    "host/test_soak.py",
+    "host/test_office_report_week.py",
+    "host/test_sync_session.py",
+    "host/test_sync_model.py",
+    "host/test_link_fuzz.py",
+    "host/test_sync_fuzz.py",
+    "host/test_board_replace.py",
+    "host/test_board_backup.py",
+    "host/test_readme.py",
+    "host/test_demo.py",
+    "host/test_sim_web.py",
+    "system/test_office_pages.py",
+    "system/test_sim_web_page.py",
+)
+
+
 def has_micropython() -> bool:
     """Return True if tests may start a MicroPython; RUNTIME=cpython in the environment forbids it."""
     return os.environ.get("RUNTIME") != "cpython" and micropython() is not None
@@ -30,6 +77,7 @@ def has_micropython() -> bool:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Fix the seed; refuse to start without MicroPython unless that was asked for."""
+    config.option.loadscopereorder = False  # of xdist: it would put files with few tests last, however long
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(counts.SEED)
     runtime = os.environ.get("RUNTIME", "")
@@ -76,10 +124,12 @@ def missing(item: pytest.Item) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put every test that needs a program of the distribution into the group `system`."""
+    """Put tests that need a program of the distribution into the group `system`; long files go first."""
     for item in items:
         if item.get_closest_marker("requires_program"):
             item.add_marker("system")
+    ranks = {name: rank for rank, name in enumerate(LONG)}
+    items.sort(key=lambda item: ranks.get(item.path.relative_to(ROOT / "tests").as_posix(), len(ranks)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
