@@ -43,11 +43,12 @@ from tools.office.pool import PoolCard
 
 P99_S, P99_TARGET_S = 1.0, 0.25
 MOVE_S = 2.0  # a passage is at the other gates, docs/protocol.md
-_PER_SITE = 250  # gates: an office has at most desk.GATES
+PER_SITE = 250  # gates of a site, unless said otherwise: an office has at most desk.GATES
 _CHANGES_S = 5.0  # acts at all desks together, a second
 _START_S = 300
 _TOLD_S = 15  # for passages to reach the other gates, after all records have come
 _STALL_S = 120  # nothing moves for so long: the run is given up
+_STALL_SITE_S = 5  # and so much more for each site, until all have begun
 _FD = 8192
 _ROUNDS = 101  # of PBKDF2
 _DELTA = 0x83  # a frame, docs/protocol.md
@@ -74,6 +75,7 @@ class Options:
     """What a run is like. `broker`, `database`: URLs, None = our own; `profile`: where to put serve's."""
 
     gates: int = 100
+    per_site: int = PER_SITE
     events: int = 100_000
     per_minute: float = 60.0
     changes_s: float = _CHANGES_S
@@ -209,7 +211,7 @@ class _Run:
         options = self._options
         if not 0 < options.gates <= 4 * GATES:
             raise BenchError(f"{options.gates} gates: this bench takes 1 to {4 * GATES}")
-        sites = [self._make_site(i, n) for i, n in enumerate(_parts(options.gates))]
+        sites = [self._make_site(i, n) for i, n in enumerate(_parts(options.gates, options.per_site))]
         ports = self._start_broker(sites)
         served = [self._serve(site, ports[1]) for site in sites]
         plan = {
@@ -226,10 +228,12 @@ class _Run:
         fleet = _Fleet(plan, self._path / "gates.log")
         self._keep(fleet)
         began = time.monotonic()
-        self._until(fleet, "the gates to have their lists", lambda: self._are_listed(fleet, sites))
+        wait_s = _STALL_S + _STALL_SITE_S * len(sites)
+        self._until(fleet, "the gates to have their lists", lambda: self._are_listed(fleet, sites), wait_s)
         self._say(f"{options.gates} gates have their lists after {time.monotonic() - began:.0f} s")
         load = Path("/proc/loadavg").read_text().split()[0]
         before, busy = {p: p.cpu_s() for p in self._processes}, _busy_s()
+        database = self._database_work()
         began = time.monotonic()
         fleet.order(taps=options.events)
         acts = self._work(fleet, sites)
@@ -241,6 +245,7 @@ class _Run:
         told_s = time.monotonic() - began
         cpu = {p: p.cpu_s() - before[p] for p in self._processes}
         others = max(0.0, _busy_s() - busy - sum(cpu.values()))
+        after = self._database_work()
         memory = {p: p.peak_mb() for p in self._processes}
         fleet.order(finish=True)
         fleet.process.wait(_START_S)
@@ -256,6 +261,12 @@ class _Run:
             Figure("load of the machine at the start", float(load), "processes"),
             Figure("cores that others used meanwhile", round(others / told_s, 2), "cores"),
         ]
+        if database is not None and after is not None:
+            commits, server_s = after[0] - database[0], after[1] - database[1]
+            figures += [
+                Figure("database: commits a second", round(commits / told_s, 1), "1/s"),
+                Figure("database: processor, part of what others used", round(server_s / told_s, 2), "cores"),
+            ]
         return figures, problems
 
     def _keep(self, process: _Process) -> _Process:
@@ -301,6 +312,18 @@ class _Run:
         self._stack.callback(admin, f"DROP DATABASE {own} WITH (FORCE)")
         url = make_url(self._options.database).set(database=own)
         return url.render_as_string(hide_password=False)
+
+    def _database_work(self) -> tuple[int, float] | None:
+        """Return the commits of the PostgreSQL server so far, and the seconds of processor time of all such
+        programs on this machine; None with SQLite.
+        """
+        if self._options.database is None:
+            return None
+        server = engine.connect(engine.parse_url(self._options.database))
+        with engine.telling(), server.connect() as connection:
+            commits = connection.execute(text("SELECT sum(xact_commit) FROM pg_stat_database")).scalar_one()
+        server.dispose()
+        return int(commits), _cpu_of("postgres")
 
     def _keys(self, site: _Site) -> list[str]:
         with reading(site.engine) as db:
@@ -366,7 +389,9 @@ class _Run:
 
     # Meanwhile
 
-    def _until(self, fleet: _Fleet, what: str, happened: Callable[[], bool]) -> None:
+    def _until(
+        self, fleet: _Fleet, what: str, happened: Callable[[], bool], stall_s: float = _STALL_S
+    ) -> None:
         """Wait until it happened; as long as anything moves, that may take its time."""
         last, since = None, time.monotonic()
         while not happened():
@@ -375,7 +400,7 @@ class _Run:
             state = {name: value for name, value in fleet.state.items() if name != "late_ms"}
             if state != last:
                 last, since = state, time.monotonic()
-            if time.monotonic() - since > _STALL_S:
+            if time.monotonic() - since > stall_s:
                 raise BenchError(f"waited in vain for {what}: {fleet.state}; {fleet.end()}")
             time.sleep(0.1)
 
@@ -591,9 +616,9 @@ def over(figures: list[Figure]) -> list[str]:
     ]
 
 
-def _parts(gates: int) -> list[int]:
+def _parts(gates: int, per_site: int) -> list[int]:
     """Return how many gates each site has."""
-    sites = -(-gates // _PER_SITE)
+    sites = -(-gates // per_site)
     return [gates // sites + (i < gates % sites) for i in range(sites)]
 
 
@@ -625,6 +650,17 @@ def _busy_s() -> float:
     """Return how many seconds of processor time all of the machine has used."""
     fields = list(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]))
     return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def _cpu_of(program: str) -> float:
+    """Return the seconds of processor time of all processes of that name and those that they waited for."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            head, _, rest = path.read_text().rpartition(") ")
+            if head.partition("(")[2] == program:
+                ticks += sum(map(int, rest.split()[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _free_port() -> int:

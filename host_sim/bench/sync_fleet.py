@@ -336,11 +336,13 @@ class Fleet:
 
     async def _tell(self) -> None:
         while True:
-            seqs = [gate.list.seq for gate in self.gates]
+            lists: dict[str, int] = {}
+            for gate in self.gates:
+                lists[gate.site] = min(gate.list.seq, lists.get(gate.site, gate.list.seq))
             _say(
                 online=sum(gate.is_open and gate.session.connected for gate in self.gates),
-                lists={site: min(g.list.seq for g in self.gates if g.site == site) for site in self._cards},
-                newest=max(seqs),
+                lists=lists,
+                newest=max(gate.list.seq for gate in self.gates),
                 made=self.made,
                 undelivered=sum(gate.journal.undelivered for gate in self.gates),
                 tapping=self._tapping,

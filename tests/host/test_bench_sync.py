@@ -54,7 +54,11 @@ def test_a_change_is_at_a_gate_with_the_first_list_that_has_it():
 
 
 def test_gates_are_spread_over_sites_and_a_figure_over_its_limit_is_named():
-    assert (bench._parts(100), bench._parts(251), bench._parts(1000)) == ([100], [126, 125], [250] * 4)
+    assert (bench._parts(100, 250), bench._parts(251, 250), bench._parts(1000, 10)) == (
+        [100],
+        [126, 125],
+        [10] * 100,
+    )
     figure = bench.Figure("desk to list of a gate, p99", 1.2, "s", 1.0, 0.25)
     assert bench.over([figure]) == ["desk to list of a gate, p99: 1.2 s, limit 1"]
     assert (bench._at([3.0, 1.0, 2.0], 0.5), bench._at([], 0.99)) == (2.0, 0.0)

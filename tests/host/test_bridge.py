@@ -269,7 +269,7 @@ class Line:
     """A TCP line to `port` that can be cut: what is connected is closed, and nobody is let in.
 
     It does so by not listening. A line that takes connections and closes them at once makes the bridge of
-    mosquitto 2.0.11 turn in a circle for good: docs/scale.md.
+    mosquitto 2.0.11 turn in a circle for good: docs/centre.md.
     """
 
     def __init__(self, port: int) -> None:
