@@ -39,13 +39,16 @@ POLL_US = 10_000  # of a reader with a card on it
 ISSUED = START - 3600
 EXPIRES = START + 86400
 STORY = pathlib.Path(__file__).parents[1] / "scenarios" / "power_local.yaml"
-TAPS, RUNS = 40, 5
+TAPS = 40
+RUNS = {"cpython": 5, "micropython": 1}  # both have the same times: the second shows that for one of them
 
 
+@functools.cache
 def a_list(seq: int, count: int) -> bytes:
     return bundle.snapshot(stage.SITE, "A", KEY, [card(n) for n in range(count)], seq, ISSUED, EXPIRES)
 
 
+@functools.cache
 def a_delta(seq: int, cards: range) -> bytes:
     return bundle.delta(stage.SITE, "A", KEY, [card(n) for n in cards], seq - 1, seq, ISSUED, EXPIRES)
 
@@ -108,7 +111,7 @@ def journalled(bench: Bench) -> list[tuple[int, records.Event]]:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_tap_during_a_merge_of_20000_waits_for_one_erase_at_most(runtime: str) -> None:
     usual, during, erased = [], [], 0
-    for run in range(RUNS):
+    for run in range(RUNS[runtime]):
         start_us = 4 * S + run * 6_040
         with gate_with(runtime, 20_000, 100) as bench:  # too few to be merged
             bench.gate.power_on()
@@ -123,9 +126,9 @@ def test_a_tap_during_a_merge_of_20000_waits_for_one_erase_at_most(runtime: str)
             bench.world.run_for(20)
             store = on_flash(bench)
             assert (store._base, store.count) == (41, 20_200)
-    assert len(during) == 200 and erased > 50
+    assert len(during) == RUNS[runtime] * TAPS and erased > RUNS[runtime] * 10
     assert max(during) <= max(usual) + ERASE_US
-    assert sum(during) / 200 <= sum(usual) / 200 + ERASE_US / 2
+    assert sum(during) <= sum(usual) + len(during) * ERASE_US / 2
 
 
 def receiving(folder: Any, file: str) -> Any:
@@ -157,7 +160,7 @@ async def arrive(beat, gate):
 def test_a_tap_during_a_snapshot_waits_for_one_erase_and_one_chunk_at_most(tmp_path: Any) -> None:
     firmware = receiving(tmp_path, "list.new")
     usual, during = [], []
-    for run in range(RUNS):
+    for run in range(RUNS["cpython"]):
         start_us = 4 * S + run * 6_040
         with gate_with("cpython", 1_000, 50) as bench:
             bench.gate.power_on()
