@@ -25,6 +25,7 @@ from host_sim.web import reasons
 from host_sim.web.commands import ACTS, CommandError
 from host_sim.web.trace import Recorder
 from host_sim.web.turnstile import INSIDE, OUTSIDE, SIDES, WAYS, People, Turnstile
+from tools.office import journal_image
 
 DISPLAY = "hd44780"
 HEAP = "288k"  # of 64-bit values: a link, a display and proofs
@@ -58,6 +59,9 @@ class Request:
     answer: Callable[[str | None, dict[str, Any]], None]
 
 
+_Listed = tuple[Mapping[bytes, records.Credential], frozenset[bytes], int]  # records, cards with keys, expiry
+
+
 class _LiveLog(Log):
     """A log that is told and not kept."""
 
@@ -82,6 +86,7 @@ class _Side:
         self.decision: dict[str, Any] | None = None
         self.latency: dict[str, Any] | None = None
         self.heard: explain.Explanation | None = None  # from the firmware itself, on CPython
+        self.listed: _Listed | None = None  # the office's list when the gate took its newest one
         self.resets = 0
         self.ready_us = _SURELY_US  # it is not asked how it does before: it could not answer
 
@@ -131,7 +136,7 @@ class Live(Run):
         made = super()._provisioned(name)
         made["config"] = {**made["config"], "display": DISPLAY}
         made["heap"] = HEAP
-        self._mirrors[name] = reasons.Mirror(made["config"], reasons.tiers(self._by_key))
+        self._mirrors[name] = reasons.Mirror(made["config"])
         return made
 
     def _hooks(self, gate: str) -> Hooks:
@@ -393,6 +398,7 @@ class Live(Run):
             side.resets += 1
             side.status = None
         elif kind == "journal":
+            self._missed(name, side, fields["record"].seq)
             side.seq = fields["record"].seq
             if fields["record"].type == "boot":
                 side.ready_us = at_us + _STARTED_US
@@ -410,14 +416,22 @@ class Live(Run):
             self._sides[name].latency = found
             self._told({"type": "latency", "gate": name, **found})
 
+    def _missed(self, name: str, side: _Side, seq: int) -> None:
+        """Let the mirror see what is on the flash before record `seq` and was not told: power failed then."""
+        if seq > side.seq + 1:
+            image = self._gates[name].hardware.image("journal")
+            for record in journal_image.read(image, stage.gate_key(name)).events:
+                if side.seq < record.seq < seq:
+                    self._mirrors[name].see(record, lambda of=record: self._inputs(side, of))
+
     def _journalled(self, name: str, side: _Side, at_us: int, record: records.Event) -> None:
         heard, side.heard = side.heard, None
-        computed = self._mirrors[name].see(record, lambda: self._inputs(side))
+        computed = self._mirrors[name].see(record, lambda: self._inputs(side, record))
+        if record.type == "list_applied":
+            side.listed = self._office_list()
         if record.type not in ("grant", "deny"):
             return
         direction = WAYS[(record.direction & 15) - 1]
-        if record.type == "deny":
-            self._answered(name, direction, at_us)
         reason = REASONS[record.reason]
         explanation = heard or computed
         agrees = explanation is None or (explanation.reason, explanation.allow) == (
@@ -446,6 +460,8 @@ class Live(Run):
             "rows": [dataclasses.asdict(row) for row in explanation.rows] if explanation else [],
         }
         self._told(side.decision)
+        if record.type == "deny":  # a grant is answered by its relay
+            self._answered(name, direction, at_us)
 
     def _codes(self) -> dict[str, int]:
         return self.scenario.class_codes()
@@ -456,19 +472,30 @@ class Live(Run):
             return None
         return (record.from_unix // 60 + self.scenario.utc_offset_min) % 1440
 
-    def _inputs(self, side: _Side) -> reasons.Inputs:
+    def _inputs(self, side: _Side, record: records.Event) -> reasons.Inputs:
         status = side.status or {}
+        credentials, keyed, expires = side.listed or self._office_list()
+        expires = (status.get("list") or {}).get("expires", expires)
+        return reasons.Inputs(credentials, expires, keyed, status.get("link") != "", self._tapped(record))
+
+    def _office_list(self) -> _Listed:
         if self._office is not None:
             books = self._office.books
             keyed = frozenset(books._secrets)  # pyright: ignore[reportPrivateUsage]
-            credentials, expires = books.credentials, books.expires
-        else:
-            visits = [stage.visit(self.scenario, record) for record in self.scenario.allow]
-            credentials = {one.key: one for one in (v.credential(stage.SITE_KEY) for v in visits)}
-            keyed = frozenset(stage.secrets(self.scenario, visits))
-            expires = self.scenario.list_expires_unix
-        expires = (status.get("list") or {}).get("expires", expires)
-        return reasons.Inputs(credentials, expires, keyed, status.get("link") != "")
+            return dict(books.credentials), keyed, books.expires
+        visits = [stage.visit(self.scenario, record) for record in self.scenario.allow]
+        credentials = {one.key: one for one in (v.credential(stage.SITE_KEY) for v in visits)}
+        return credentials, frozenset(stage.secrets(self.scenario, visits)), self.scenario.list_expires_unix
+
+    def _tapped(self, record: records.Event) -> model.Card | None:
+        """Return the piece of plastic behind a decision: that at the reader, if its number is the one."""
+        way = WAYS[(record.direction & 15) - 1]
+        found = [
+            card
+            for name, card in self.scenario.cards.items()
+            if self.people.reader[name] == way and card_key(stage.SITE_KEY, card.uid) == record.key
+        ]
+        return found[0] if len(found) == 1 else self._by_key.get(record.key)
 
     # -- the state of a page --
 

@@ -21,21 +21,21 @@ _NO_ROWS = ("lane_busy", "error")
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """What the gate knew beside its journal: its list, and the link to the office."""
+    """What the gate knew beside its journal: its list, the link to the office, and what it was shown."""
 
     credentials: Mapping[bytes, records.Credential]
     expires: int
     keyed: frozenset[bytes]  # cards whose keys are on the list
     is_isolated: bool
+    card: model.Card | None  # None = nobody knows
 
 
 class Mirror:
-    """One gate's positions and mode as its journal tells them. `tiers`: what the card of a key can prove."""
+    """One gate's positions and mode as its journal tells them."""
 
-    def __init__(self, settings: Mapping[str, Any], tiers: Mapping[bytes, int]) -> None:
+    def __init__(self, settings: Mapping[str, Any]) -> None:
         self._site = config.parse(dict(settings))
         self._presence = Presence(self._site.classes, self._site.positions_max)
-        self._tiers = tiers
         self._mode = "normal"
         self._is_fire = self._is_stuck = self._has_list = False
 
@@ -63,12 +63,14 @@ class Mirror:
         key = None if event.key == _NO_CARD else event.key
         has_keys = key in known.keyed
         verdict = reason if reason in _VERDICTS else None
+        if verdict == "card_not_authentic" and known.card is not None and _is_mute(known.card):
+            verdict = None  # the reader found nothing wrong: a row missed the proof
         tap = policy.Tap(
             "in" if event.direction & 15 == 1 else "out",
             key,
             known.credentials.get(key) if key else None,
             verdict,
-            0 if verdict or not has_keys else self._tier(event),
+            0 if verdict or not has_keys else _tier(event, known.card),
             has_keys,
             "free" if self._is_fire else self._mode,
             event.time,
@@ -81,17 +83,17 @@ class Mirror:
         decision = policy.decide(self._site, tap, self._presence)
         return explain.explanation(policy, self._site, tap, self._presence, decision)
 
-    def _tier(self, event: records.Event) -> int:
-        if event.marks & records.SIGNED:
-            return 1
-        if event.type == "grant":
-            return 0 if event.marks & records.UNAUTHENTICATED else 2
-        return self._tiers.get(event.key, 0)
+
+def _tier(event: records.Event, card: model.Card | None) -> int:
+    """Return what the card proved, by the record of a grant, or by what it can."""
+    if event.marks & records.SIGNED:
+        return 1
+    if event.type == "grant":
+        return 0 if event.marks & records.UNAUTHENTICATED else 2
+    if card is None or card.is_copy or card.keys == "wrong" or _is_mute(card):
+        return 0
+    return model.TIERS[card.type]
 
 
-def tiers(cards: Mapping[bytes, model.Card]) -> dict[bytes, int]:
-    """Return by key what each card of a story can prove."""
-    return {
-        key: 0 if card.is_copy or card.keys == "wrong" or card.answers == "number" else model.TIERS[card.type]
-        for key, card in cards.items()
-    }
+def _is_mute(card: model.Card) -> bool:
+    return card.answers == "number" or not model.TIERS[card.type]

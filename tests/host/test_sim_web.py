@@ -27,7 +27,13 @@ from tests import counts
 from tests.web_bench import Served, serving
 
 KNOWN = sorted(STORIES.glob("*.yaml"))
-CHOSEN = KNOWN if counts.FULL else KNOWN[counts.SEED % 40 :: 40]
+# Where the record and the office's list are not enough: an older list, copies, records that power cuts left.
+HARD = ("desk_revoked_in_a_network_outage", "in_weak_keyed_card", "out_copied_card", "power_local")
+CHOSEN = [
+    path
+    for number, path in enumerate(KNOWN)
+    if counts.FULL or number % 40 == counts.SEED % 40 or path.stem in HARD
+]
 # All that answers a request; a page talks at /talk.
 PATHS = [
     route.path

@@ -138,6 +138,7 @@ def test_a_card_handed_back_opens_nothing(page: Page) -> None:
     page.locator("[data-act=tap]").click()
     decided(page, "passback")
     expect(page.locator("#verdict")).to_have_attribute("data-kind", "deny")
+    expect(page.locator("#latency-parts .total dd")).to_contain_text(" ms")
     inside(page, "Y1")
 
 
