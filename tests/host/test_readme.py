@@ -18,6 +18,7 @@ RUN_ELSEWHERE = {
     "make sim": "tests/host/test_demo.py",
     "make test": ".ci/run",
     "make test-full": ".ci/run",
+    "pinter sim web": "tests/host/test_sim_web.py",
     "pinter bench report --quick --out build/figures.html": "tests/host/test_bench_report.py",
     "mkdir -p build/bench && pinter bench sync --json > build/bench/sync.json": (
         "tests/host/test_bench_sync.py"

@@ -15,10 +15,10 @@ const PLANS = {
     zone: { outside: [34, 50], inside: [652, 50] },
   },
   tall: {
-    size: [390, 860], outside: [8, 572, 374, 280], inside: [8, 8, 374, 280], columns: 4, step: [91, 80], first: [54, 62],
-    hub: [195, 446], turn: 90, walls: [[8, 446, 76, 446], [314, 446, 382, 446]], posts: [[97, 446], [293, 446]],
-    readers: { in: [290, 522], out: [100, 376] }, display: [236, 334], arrows: { in: [195, 538, -90], out: [195, 378, 90] }, lamp: [340, 388],
-    zone: { outside: [22, 596], inside: [22, 32] },
+    size: [390, 876], outside: [8, 588, 374, 280], inside: [8, 8, 374, 280], columns: 4, step: [91, 80], first: [54, 62],
+    hub: [195, 462], turn: 90, walls: [[8, 462, 76, 462], [314, 462, 382, 462]], posts: [[97, 462], [293, 462]],
+    readers: { in: [290, 538], out: [72, 388] }, display: [232, 332], arrows: { in: [195, 554, -90], out: [195, 394, 90] }, lamp: [330, 402],
+    zone: { outside: [22, 612], inside: [22, 32] },
   },
 };
 const ARM = 78;
@@ -98,7 +98,7 @@ export class Drawing {
     for (const card of cards) {
       const badge = svg("g", { class: "badge-card" }, svg("rect", { x: -17, y: -11, width: 34, height: 22, rx: 5 }), svg("text", { y: 5 }));
       badge.lastChild.textContent = card.name;
-      const about = svg("text", { class: "about", y: 46 });
+      const about = svg("text", { class: "about", y: 52 });
       const body = svg("g", { class: "body" }, svg("circle", { class: "focus", r: 38, cy: 2 }), svg("path", { class: "shoulders", d: "M-25 27c0-17 11-25 25-25s25 8 25 25c0 4-3 6-6 6h-38c-3 0-6-2-6-6z" }), svg("circle", { class: "head", cy: -15, r: 13 }));
       const node = svg("g", { class: `person ${card.class || (card.copy_of ? "copy" : "other")}`, role: "button", tabindex: "-1", "data-card": card.name, "aria-pressed": "false" },
         body, badge, about);
