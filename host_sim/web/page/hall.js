@@ -54,6 +54,7 @@ const HEARD = {
     const select = $("story");
     select.replaceChildren(...message.stories.map((name) => new Option(name.replace(/\.yaml$/, "").replaceAll("_", " "), name)));
     if (message.stories.includes("lane.yaml")) select.value = "lane.yaml";
+    $("play").disabled = !message.stories.length; // an installed copy has none
   },
   done: answered, error: answered,
   world: (message) => {
