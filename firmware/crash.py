@@ -8,7 +8,18 @@ cause as `cls`, and in `key` the uptime (u32) and the free bytes (u32). Layouts:
 import struct
 
 # Index = reason of a record of the type `crash`; append only.
-TASKS = ("", "start", "inputs", "reader in", "reader out", "housekeeping", "link", "sntp")
+TASKS = (
+    "",
+    "start",
+    "inputs",
+    "reader in",
+    "reader out",
+    "housekeeping",
+    "link",
+    "sntp",
+    "display",
+    "expander",
+)
 
 
 def facts(text: str) -> "tuple[str, int, int, int]":

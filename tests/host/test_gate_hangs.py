@@ -5,6 +5,7 @@ The times are those of docs/supervision.md.
 
 import os
 import pathlib
+import re
 import signal
 import time
 
@@ -14,6 +15,7 @@ from firmware import crash, rtcmem
 from firmware.policy import ALARMS
 from host_sim.shims.device import _ops as ops
 from tests.host.gate_bench import START, UID, Bench, changed_firmware, running, the_list
+from tools.mpy import FIRMWARE
 
 SECOND = 1_000_000
 PULSE = "self.hardware.relays[effect[1] == OUT].pulse(self.site.pulse_ms)\n"
@@ -179,6 +181,11 @@ def dying(folder: pathlib.Path, task: str, death: str) -> pathlib.Path:
             indent += "    "
     inserted += f"{indent}asyncio.once = 1\n{indent}{DEATHS[death]}\n"
     return changed_firmware(folder, file, lambda source: source.replace(line, inserted + line, 1))
+
+
+def test_every_task_that_is_started_has_a_name_in_the_journal() -> None:
+    started = re.findall(r'\badd\("([^"]+)"', (FIRMWARE / "boot.py").read_text())
+    assert set(started) == set(crash.TASKS) - {"", "start"}
 
 
 @pytest.mark.parametrize("task", TASKS)
