@@ -10,7 +10,6 @@ import json
 import os
 import random
 import struct
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from esp32_mock_bootloader import protocol
-from mpremote.transport import TransportExecError
-from mpremote.transport_serial import SerialTransport
 
 from host_sim.board import running
 from tests.counts import SEED, count
 from tests.host import flash_bench
 from tests.host.test_provisioning_record import EXAMPLE
-from tools.board import contents, definition, files, flash, image, record
+from tools.board import contents, definition, files, flash, image, record, session
 from tools.cli.board import group
 
 pytestmark = pytest.mark.usefixtures("code")
@@ -272,22 +269,10 @@ def test_what_was_flashed_starts(stock: dict[str, Path], tmp_path: Path) -> None
         assert run("flash", stock["esp32"], "--port", chip.url).exit_code == 0
         (tmp_path / "board.flash").write_bytes(chip.flash)
     with running(tmp_path) as board:
-        transport = SerialTransport(str(board.link))
-        try:
-            board.wait_for(lambda: asks(transport), "a gate that says what it lacks")
-        finally:
-            transport.close()
-
-
-def asks(transport: SerialTransport) -> bool:
-    """Return True once the gate says that it wants a config; it goes on afterwards."""
-    transport.enter_raw_repl(soft_reset=False)
-    try:
-        return bool(transport.eval("gate.status()['fault'].startswith('config.json: is missing')"))
-    except TransportExecError:  # it was interrupted before it came so far
-        transport.exec_raw_no_follow("import machine\nmachine.reset()")
-        time.sleep(2)
-        return False
+        with session.session(str(board.link)) as talk:
+            report = talk.report_in_service()
+        assert report is not None
+        assert report.status["fault"] == "config.json: is missing: provision the board"
 
 
 def test_boards_are_flashed_side_by_side(stock: dict[str, Path], code: dict[str, bytes]) -> None:
@@ -357,7 +342,7 @@ def test_a_line_that_is_pulled_is_one_line_and_the_command_can_be_repeated(
         flash.flash(chip.url, BOARD, regions)
         whole = chip.sent * 9 // 10  # of the last bytes it is never sure that they are sent
         chance = random.Random(SEED)
-        for _ in range(count(3, 20)):
+        for _ in range(count(2, 20)):
             chip.flash[:] = chance.choice((b"\xff", b"\0")) * len(chip.flash)
             chip.pull_after = chip.sent + chance.randrange(whole)
             said = line_of(run("flash", stock["esp32"], "--port", chip.url))

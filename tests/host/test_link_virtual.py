@@ -12,6 +12,7 @@ from host_sim import hardware
 from host_sim.broker import ADDRESS
 from host_sim.scenario import stage
 from host_sim.shims.device import _ops as ops
+from tests import counts
 from tests.host.gate_bench import SETTINGS, UID
 from tests.host.link_bench import LinkBench, linked
 
@@ -107,8 +108,14 @@ def test_both_runtimes_have_the_same_history(tmp_path: pathlib.Path) -> None:
     assert histories[0] == histories[1]
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize(
+    "runtime,trouble",
+    [("cpython", trouble) for trouble in TROUBLES]
+    + [
+        pytest.param("micropython", trouble, marks=pytest.mark.requires_micropython)
+        for trouble in (TROUBLES if counts.FULL else ("stalls", "no name"))  # one history, as shown above
+    ],
+)
 def test_trouble_delays_no_poll_and_heals(runtime: str, trouble: str, tmp_path: pathlib.Path) -> None:
     with linked(runtime, tmp_path, charges=SLOW_BOARD) as bench:
         bench.until(8)
@@ -126,7 +133,7 @@ def test_trouble_delays_no_poll_and_heals(runtime: str, trouble: str, tmp_path: 
         elif trouble == "partition":
             network.path("A").down = True
         elif trouble == "resets":
-            for _ in range(20):
+            for _ in range(counts.count(8, 20)):
                 broker.stop()
                 broker.start()
                 bench.world.run_for(1)
