@@ -45,6 +45,7 @@ P99_S, P99_TARGET_S = 1.0, 0.25
 MOVE_S = 2.0  # a passage is at the other gates, docs/protocol.md
 PER_SITE = 250  # gates of a site, unless said otherwise: an office has at most desk.GATES
 _CHANGES_S = 5.0  # acts at all desks together, a second
+_CARDS = 20  # of a site at least
 _START_S = 300
 _TOLD_S = 15  # for passages to reach the other gates, after all records have come
 _STALL_S = 120  # nothing moves for so long: the run is given up
@@ -79,7 +80,7 @@ class Options:
     events: int = 100_000
     per_minute: float = 60.0
     changes_s: float = _CHANGES_S
-    cards: int = 200
+    cards: int = 200  # of all sites together
     tls: bool = True
     every_record: bool = False
     broker: str | None = None
@@ -211,7 +212,9 @@ class _Run:
         options = self._options
         if not 0 < options.gates <= 4 * GATES:
             raise BenchError(f"{options.gates} gates: this bench takes 1 to {4 * GATES}")
-        sites = [self._make_site(i, n) for i, n in enumerate(_parts(options.gates, options.per_site))]
+        parts = _parts(options.gates, options.per_site)
+        cards = max(_CARDS, options.cards // len(parts))
+        sites = [self._make_site(i, n, cards) for i, n in enumerate(parts)]
         ports = self._start_broker(sites)
         served = [self._serve(site, ports[1]) for site in sites]
         plan = {
@@ -276,7 +279,7 @@ class _Run:
 
     # Before
 
-    def _make_site(self, number: int, gates: int) -> _Site:
+    def _make_site(self, number: int, gates: int, uids: int) -> _Site:
         name = f"BENCH{number + 1}"
         url = self._database(name)
         of = folder.create(self._path / name, name, 420, "23:59", "uid", url)
@@ -286,7 +289,7 @@ class _Run:
         desk = Desk(of, books, time.time, "bench")
         for i in range(gates):
             desk.add_gate(f"G{i + 1}")
-        cards = ["04%02X%08X" % (number, i) + "00" for i in range(self._options.cards)]
+        cards = ["04%02X%08X" % (number, i) + "00" for i in range(uids)]
         desk.add_cards(PoolCard(bytes.fromhex(uid), "", "uid", 0, None) for uid in cards)
         desk.issue(cards[0], "staff")
         return _Site(
