@@ -5,6 +5,7 @@ from sqlalchemy import func, select, update
 
 from firmware import bundles
 from tests.host.office_bench import BLUE, GREEN, HOUR, MORNING, OTHER, STAFF, YELLOW, Bench
+from tests.host.postgres_bench import on_both
 from tests.host.sync_world import SITE, World, key_of
 from tests.host.test_sync_chain import KEY, changed, copy_of, written
 from tools.office import bundle, keys, verify
@@ -14,6 +15,8 @@ from tools.office.db.engine import BooksError
 from tools.office.desk import Desk
 from tools.office.pool import PoolCard
 from tools.office.session import GateSession
+
+pytestmark = on_both
 
 MASTER = bytes(range(16))
 

@@ -15,10 +15,13 @@ from tests.host.office_bench import (
     STAFF,
     YELLOW,
 )
+from tests.host.postgres_bench import on_both
 from tools.office import bookings
 from tools.office.db import models
 from tools.office.desk import BookingsError, DeskError
 from tools.office.pool import PoolCard
+
+pytestmark = on_both
 
 DAY = 86400
 CLOSING = MORNING + 8 * HOUR + 1800  # 16:30
