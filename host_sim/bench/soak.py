@@ -129,7 +129,12 @@ def measure(
     if gates == 1:
         return [_run(jobs[0])]
     with ProcessPoolExecutor(gates, multiprocessing.get_context("spawn")) as workers:
-        return list(workers.map(_run, jobs))
+        try:
+            return list(workers.map(_run, jobs))
+        except BaseException:  # else the exit would wait for their weeks to end
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            raise
 
 
 def _run(job: tuple[int, int, int, str, str]) -> Outcome:

@@ -46,6 +46,32 @@ def test_the_version_is_that_of_the_project():
     assert (done.returncode, done.stdout) == (0, "pinter 0.1.0\n")
 
 
+TIDY = """
+import time
+import click, tools.cli.main as root
+
+@click.command()
+def command():
+    try:
+        print("begun", flush=True)
+        time.sleep(60)
+    finally:
+        print("tidied")
+
+root.pinter = command
+root.main()
+"""
+
+
+def test_a_command_that_is_killed_politely_tidies_up():
+    with subprocess.Popen([sys.executable, "-c", TIDY], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.terminate()
+        assert process.stdout.read() == "tidied\n"
+    assert process.returncode == 143
+
+
 def test_a_wrong_micropython_is_one_line(monkeypatch, capsys):
     @click.command()
     def command() -> None:

@@ -5,7 +5,9 @@ pays for the office. Exit codes: 0 done, 1 a negative result, 2 wrong usage or i
 """
 
 import importlib
+import signal
 import sys
+from types import FrameType
 
 import click
 
@@ -49,8 +51,14 @@ def pinter() -> None:
     """Open firmware for RFID autogates: simulate, run the office, set up boards."""
 
 
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Turn a polite kill into an exit that cleans up: files, and processes that the command started."""
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Run the command; an expected error becomes one line on stderr and exit code 2."""
+    signal.signal(signal.SIGTERM, _stop)
     try:
         pinter()
     except RuntimeSettingError as error:
