@@ -176,15 +176,23 @@ class Soak:
     """One gate, its office, and everybody who comes; `run` it once."""
 
     def __init__(
-        self, days: int, seed: int, taps: int, profile: str, runtime: str, close_s: float = CLOSE_S
+        self,
+        days: int,
+        seed: int,
+        taps: int,
+        profile: str,
+        runtime: str,
+        close_s: float = CLOSE_S,
+        begin_s: int = 0,  # of the first day, seconds after midnight
     ) -> None:
         self._close_s = close_s
+        self._begin = START + begin_s
         charges = dataclasses.replace(TYPICAL if profile == "typical" else WORST, clock_gain=DRIFT_PPM)
         self.outcome = Outcome(seed, profile, days)
         self._taps_a_day = taps
         self._runtime = runtime
         self._chance = random.Random(f"soak {seed}")
-        self._world = World(START - _LEAD_S, runtime=runtime, charges=charges, hang_s=120.0)
+        self._world = World(self._begin - _LEAD_S, runtime=runtime, charges=charges, hang_s=120.0)
         self._office = SimulatedOffice(self._world, stage.SITE, seed=seed)
         self._uids = [b"\x04" + (0x10000 + n).to_bytes(6, "big") for n in range(CARDS)]
         self._keys = [card_key(stage.SITE_KEY, uid) for uid in self._uids]
@@ -238,7 +246,7 @@ class Soak:
         return copy
 
     def _make(self) -> Gate:
-        begins, ends = START - _LEAD_S - 60, START + DAY_S
+        begins, ends = self._begin - _LEAD_S - 60, START + DAY_S
         base = [
             bookings.Visit(b"\x04" + (0x900000 + n).to_bytes(6, "big"), "yellow", 1, int(START), int(ends))
             for n in range(_BASE)
@@ -264,6 +272,8 @@ class Soak:
                 if number == self.outcome.days * third // 3:
                     self._later(midnight + at_s, self._update, version)
         for hour in range(1, int(until_s // 3600) + 1):
+            if midnight + hour * 3600 <= self._begin:
+                continue
             self._world.run_until(self._at(midnight + hour * 3600 - 1))
             found = self._gate.heap() if self._runtime == "micropython" else None
             if found is not None:
@@ -283,6 +293,8 @@ class Soak:
         return round((unix - self._world.start_unix) * _US)
 
     def _later(self, unix: float, function: Any, *arguments: Any) -> None:
+        if unix < self._begin:
+            return
         self._world.at(self._at(unix), function, *arguments)
 
     def _problem(self, text: str) -> None:
