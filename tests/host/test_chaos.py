@@ -77,9 +77,12 @@ def a_run(site: Site, faults: list[chaos.Fault]) -> None:
     of = folder.load(site.office_folder)
     books = engine.connect(of.database)
     site.start()
-    site.until("the first lists", lambda: all(has_list(gate) for gate in site.gates.values()), False)
+    site.until(
+        "the first lists", lambda: all(has(gate, "list_applied") for gate in site.gates.values()), False
+    )
     site.suffer(faults)
     site.start()
+    site.until("a passage", lambda: any(has(gate, "passage") for gate in site.gates.values()))
     judged = {name: lambda name=name: differences(site, books, of, name) for name in GATES}
     site.settle(lambda: [text for look in judged.values() for text in look()])
     judge(site, books)
@@ -89,8 +92,8 @@ def a_run(site: Site, faults: list[chaos.Fault]) -> None:
     books.dispose()
 
 
-def has_list(gate: chaos.Gate) -> bool:
-    return any(event.type == "list_applied" for event in chaos_judge.events_of(gate.log))
+def has(gate: chaos.Gate, kind: str) -> bool:
+    return any(event.type == kind for event in chaos_judge.events_of(gate.log))
 
 
 def differences(site: Site, books: engine.Engine, of: folder.Folder, name: str) -> list[str]:
