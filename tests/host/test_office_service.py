@@ -118,6 +118,18 @@ def test_books_that_fail_for_a_while_lose_nothing(office, monkeypatch):
     assert world.office.journal("A", world.gates["A"].journal.journal_id).faults == []
 
 
+def test_an_office_begins_though_its_disk_is_full_and_notes_that_later(office, monkeypatch):
+    def full(*arguments):
+        raise BooksError("database: database or disk is full")
+
+    monkeypatch.setattr("tools.office.contacts.note", full)
+    service = Service(office.folder, office.engine, lambda: float(MORNING))
+    assert service.faults == ["database: database or disk is full"]
+    monkeypatch.undo()
+    list(service.outgoing())
+    assert [(row.gate, row.online) for row in office.rows(models.Contact)] == [("", False)]
+
+
 def test_a_new_gate_and_a_new_key_are_served_at_once(office):
     world = ServiceWorld(office)
     office.issue_yellow()

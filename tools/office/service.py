@@ -71,13 +71,13 @@ class Service:
         self.faults: list[str] = []
         self.watched: list[tuple[str, str, str]] = []
         self.rejected = 0
-        self._heard: set[str] = set()
+        self._heard: set[str] | None = None  # as the books know it; None until they know of this start
         self._centre: Publisher | None = None
         if (folder.keys / "centre.key").exists():
             key = keys.key_file(folder.keys / "centre.key")
             self._centre = Publisher(folder.site, key, engine)
         self._follow()
-        contacts.note(engine, now(), ("", False))
+        self._note_contacts()  # a full disk is no reason not to serve: it is tried again
 
     def topics(self) -> list[str]:
         """Return what is to be heard."""
@@ -208,7 +208,8 @@ class Service:
     def _note_contacts(self) -> None:
         """Keep since when each gate is heard, or not: the report tells of it."""
         heard = set(self.online())
-        changes = [(gate, gate in heard) for gate in sorted(heard ^ self._heard)]
+        changes = [("", False)] if self._heard is None else []
+        changes += [(gate, gate in heard) for gate in sorted(heard ^ (self._heard or set()))]
         if changes and self._try(lambda: contacts.note(self._engine, self._now(), *changes)):
             self._heard = heard
 
