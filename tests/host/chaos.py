@@ -6,6 +6,7 @@ hold is chaos_judge's. What happens when is drawn from a seed; what it meets dep
 """
 
 import contextlib
+import errno
 import functools
 import os
 import random
@@ -309,12 +310,23 @@ class Disk:
     def fill(self, programs: list[Program], room: int) -> None:
         """Leave so many bytes."""
         if self.is_own:
-            state = os.statvfs(self._folder)
             with self._fill.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, max(state.f_bavail * state.f_frsize - room, 1))
+                while not self._is_filled(file.fileno(), room):
+                    pass
             return
         limit = max([70_000, *(path.stat().st_size for path in self._folder.glob("*.db-wal"))]) + room
         self._limit(programs, limit)
+
+    def _is_filled(self, file: int, room: int) -> bool:
+        """Return whether that could be done: the office may take the room meanwhile."""
+        state = os.statvfs(self._folder)
+        try:
+            os.posix_fallocate(file, 0, max(state.f_bavail * state.f_frsize - room, 1))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            return False
+        return True
 
     def free(self, programs: list[Program]) -> None:
         """Let there be room again."""
