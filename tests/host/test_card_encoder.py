@@ -36,6 +36,8 @@ def reader(board):
     transport = encoder.open_board(str(board.link), "in")
     yield transport
     transport.close()
+    for card in list(board.hardware.fields["in"].cards):  # of a test that failed
+        board.leave(card)
 
 
 @pytest.mark.parametrize("kind", ["ntag424", "desfire"])
@@ -71,6 +73,27 @@ def test_a_card_that_leaves_and_comes_back(board, reader):
         reader.transmit(bytes.fromhex("9060000000"))
     board.enter(on_air)
     assert personalise(reader, MASTERS, 1, "JKT", False).changed
+    board.leave(on_air)
+
+
+def test_a_chip_that_answers_late_is_reset_and_asked_again(board, reader):
+    """Once: for the gate, too, that is no dead chip."""
+    card = PersonalCard()
+    on_air = board.enter(card.on_air)
+    reader.connect()
+    reader._repl.exec(
+        "_poll, _late = _scanner.poll, [1]\n"
+        "def _once():\n"
+        "    if _late:\n"
+        "        _late.pop()\n"
+        "        raise BusError('the timer does not run')\n"
+        "    return _poll()\n"
+        "_scanner.poll = _once"
+    )
+    assert reader.connect().uid == card.uid
+    reader._repl.exec("_late[:] = [1] * 10")
+    with pytest.raises(TransportError, match="the timer does not run"):
+        reader.connect()
     board.leave(on_air)
 
 

@@ -45,6 +45,9 @@ def _connect():
             error = e
             if len(_scanner.uids) > 1:
                 break
+        except BusError as e:  # as the gate does: reset, and once more; one that is dead says so here
+            error = e
+            _chip.start()
     raise error
 
 def _activate():
