@@ -22,7 +22,7 @@ CARDS = 60
 
 # The portable tests have one way of each cut on every runtime; here are the other ways.
 ALL = [(name, turn) for name in cuts.HISTORIES for turn in range(1, 5)]
-SOME = [("deltas", 1), ("crossing", 2), ("restarted", 3)]
+SOME = [("deltas", 1), ("crossing", 2)]
 
 
 @pytest.mark.parametrize("name,turn", ALL if counts.FULL else SOME)
@@ -148,7 +148,7 @@ class Life:
         self.boot()
 
 
-@pytest.mark.parametrize("seed", range(counts.count(2, 100)))
+@pytest.mark.parametrize("seed", range(counts.count(1, 100)))
 def test_a_life_with_power_cuts_keeps_one_whole_list(seed):
     life = Life(seed)
     for _ in range(40):
