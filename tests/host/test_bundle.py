@@ -1,7 +1,5 @@
 """Bundles: what the office builds is what it opens and what a gate takes."""
 
-import os
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,23 +117,6 @@ def test_another_key_and_other_lengths_are_refused():
     for bad in (good[:-1], good + b"\0"):
         with pytest.raises(BundleError, match="length"):
             bundle.parse(bad, KEY)
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "a.bundle"
-    bundle.write(path, b"old")
-
-    def fail(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="No space"):
-        bundle.write(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["a.bundle"]
-    monkeypatch.undo()
-    bundle.write(path, b"new")
-    assert path.read_bytes() == b"new"
 
 
 def test_a_delta_has_blocked_records_first_and_a_gate_takes_it(tmp_path):

@@ -23,7 +23,7 @@ from tools.cli import (
     office_update,
 )
 from tools.cli.office_common import Refusal, name_of, office_option, opened
-from tools.office import books, bundle, cardkeys, keys, pool, visits
+from tools.office import books, bundle, cardkeys, keys, pool, visits, whole
 
 _DEFAULT_KEYS = Path("keys")
 
@@ -208,7 +208,7 @@ def _next_seq(out: Path, site: str, gate: str) -> int:
 
 def _write(out: Path, data: bytes) -> None:
     try:
-        bundle.write(out, data)
+        whole.write(out, data, 0o644)
     except OSError as error:
         raise Refusal(f"{out}: {error.strerror}") from error
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from iotcore import Broker
 
-from tools.office import private
+from tools.office import whole
 from tools.office.keys import broker_secret
 
 OFFICE = "office"  # the user that the office's own client is
@@ -97,7 +97,7 @@ class OwnBroker:
         )
         os.environ.setdefault("IOTCORE_LOG_LEVEL", "CRITICAL")  # stderr is for our own lines
         try:
-            private.write(path, text.encode())
+            whole.write(path, text.encode())
             self._broker = Broker(config_path=str(path))
             self._broker.start(timeout=_START_S)
         except (OSError, RuntimeError, ValueError) as error:
@@ -118,7 +118,7 @@ def _certificates(folder: Path, site: str, names: list[str]) -> None:
         if (folder / "ca.pem").exists():
             raise BrokerError(f"{folder / 'ca.key'} is missing beside a ca.pem that gates know: restore it")
         key = ec.generate_private_key(ec.SECP256R1())
-        private.write(folder / "ca.key", _private(key))
+        whole.write(folder / "ca.key", _private(key))
         _write_ca(folder, site, key, now)
     ca_key = _load_key(folder / "ca.key")
     if not (folder / "ca.pem").exists():
@@ -127,7 +127,7 @@ def _certificates(folder: Path, site: str, names: list[str]) -> None:
     if ca.public_key() != ca_key.public_key():
         raise BrokerError(f"{folder / 'ca.pem'} is not of {folder / 'ca.key'}: restore it")
     if not (folder / "ca.der").exists():
-        private.write(folder / "ca.der", ca.public_bytes(serialization.Encoding.DER))
+        whole.write(folder / "ca.der", ca.public_bytes(serialization.Encoding.DER))
     if (folder / "broker.pem").exists() and (folder / "broker.key").exists():
         old = _load(folder / "broker.pem")
         listed = old.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -144,9 +144,9 @@ def _certificates(folder: Path, site: str, names: list[str]) -> None:
     builder = builder.add_extension(
         x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
     )
-    private.write(folder / "broker.key", _private(key))
+    whole.write(folder / "broker.key", _private(key))
     made = builder.sign(ca_key, hashes.SHA256())
-    private.write(folder / "broker.pem", made.public_bytes(serialization.Encoding.PEM))
+    whole.write(folder / "broker.pem", made.public_bytes(serialization.Encoding.PEM))
 
 
 def _write_ca(folder: Path, site: str, key: ec.EllipticCurvePrivateKey, now: datetime) -> None:
@@ -170,8 +170,8 @@ def _write_ca(folder: Path, site: str, key: ec.EllipticCurvePrivateKey, now: dat
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    private.write(folder / "ca.pem", ca.public_bytes(serialization.Encoding.PEM))
-    private.write(folder / "ca.der", ca.public_bytes(serialization.Encoding.DER))
+    whole.write(folder / "ca.pem", ca.public_bytes(serialization.Encoding.PEM))
+    whole.write(folder / "ca.der", ca.public_bytes(serialization.Encoding.DER))
 
 
 def _builder(

@@ -1,14 +1,11 @@
-"""Builds, opens and replaces list bundles: the signed file that carries a list from the office to one gate.
+"""Builds and opens list bundles: the signed file that carries a list from the office to one gate.
 
 Owns the composition of a bundle; the bytes of its parts are firmware.records', the layout docs/formats.md's.
 """
 
 import itertools
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from firmware import bundles, records
@@ -168,18 +165,3 @@ def header_of(data: bytes) -> bundles.Header:
     if len(data) < bundles.HEADER_SIZE:
         raise BundleError(f"length: {len(data)} bytes, a header has {bundles.HEADER_SIZE}")
     return bundles.unpack_header(data)
-
-
-def write(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Put `data` at `path`: the file there is the old one or the new one, never half. Raises OSError."""
-    handle, name = tempfile.mkstemp(prefix=path.name + ".", suffix=".new", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, mode)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.office import private
+from tools.office import whole
 from tools.office.keys import broker_secret
 
 OFFICE, PANEL = "office", "panel"  # the users that come by a password
@@ -148,8 +148,8 @@ class Files:
                 ("topics.acl", topics),
                 ("gates.psk", self._secrets(gate_keys)),
             ):
-                private.write(self._folder / name, data.encode())
-            private.write(self.settings, text.encode())
+                whole.write(self._folder / name, data.encode())
+            whole.write(self.settings, text.encode())
         except OSError as error:
             raise FilesError(f"{error.filename or self._folder}: {error.strerror}") from error
 
@@ -161,7 +161,7 @@ class Files:
         path, text = self._folder / "gates.psk", self._secrets(gate_keys)
         try:
             if path.read_text() != text:
-                private.write(path, text.encode())
+                whole.write(path, text.encode())
             return self._tell()
         except FileNotFoundError as error:
             raise FilesError(f"{path} does not exist: pinter office broker-files {self._folder}") from error
@@ -176,7 +176,7 @@ class Files:
         """Return the line of a user for mosquitto; make the password if there is none."""
         path = self._folder / f"{name}.password"
         if not path.exists():
-            private.write(path, f"{secrets.token_hex(32)}\n".encode())
+            whole.write(path, f"{secrets.token_hex(32)}\n".encode())
         salt = secrets.token_bytes(12)
         made = hashlib.pbkdf2_hmac("sha512", path.read_text().strip().encode(), salt, _ROUNDS)
         return f"{name}:$7${_ROUNDS}${b64encode(salt).decode()}${b64encode(made).decode()}\n"

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 from firmware import records
-from tools.office import bundle, cardkeys, keys, tables
+from tools.office import cardkeys, keys, tables, whole
 
 # What a card of this product can prove at most.
 TIERS = {"ntag424": "aes", "desfire": "aes", "classic": "signed", "type2": "signed"}
@@ -88,7 +88,7 @@ def write(path: Path, cards: Iterable[PoolCard], utc_offset_min: int = 420) -> N
             time = f"{datetime.fromtimestamp(card.personalised, UTC).astimezone(zone):%Y-%m-%dT%H:%M}"
         writer.writerow((card.uid.hex().upper(), card.product, card.tier, card.key_version, time))
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
-    bundle.write(path, out.getvalue().encode(), mode)
+    whole.write(path, out.getvalue().encode(), mode)
 
 
 def put(path: Path, card: PoolCard, utc_offset_min: int = 420) -> None:

@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.office import private
+from tools.office import whole
 
 FILE = "api-tokens"
 ROLES = ("monitor", "desk", "supervisor")  # each may do what those before it may
@@ -101,6 +101,6 @@ class Tokens:
     def _write(self, tokens: tuple[Token, ...]) -> None:
         text = "".join(f"{token.name} {token.role} {token.digest.hex()}\n" for token in tokens)
         try:
-            private.write(self.path, text.encode())
+            whole.write(self.path, text.encode())
         except OSError as error:
             raise TokenError(f"{self.path}: {error.strerror}") from error
