@@ -140,8 +140,7 @@ def measure(
 def _run(job: tuple[int, int, int, str, str]) -> Outcome:
     days, seed, taps, profile, runtime = job
     soak = Soak(days, seed, taps, profile, runtime)
-    soak.on_day = lambda number: _say(number, soak.outcome)
-    return soak.run()
+    return soak.run(on_day=lambda number: _say(number, soak.outcome))
 
 
 def _say(number: int, outcome: Outcome) -> None:
@@ -209,12 +208,14 @@ class Soak:
         self._resets_until = 0.0  # until then an update may reset the gate
         self._off_for = 10.0, True  # seconds without power, and whether the clock goes on
         self._cuts = 0
-        self.on_day: Callable[[int], None] = lambda number: None  # called when day `number` is over
 
     # The run
 
-    def run(self, until_s: float = DAY_S) -> Outcome:
-        """Return what became of it; the last day ends `until_s` seconds after midnight."""
+    def run(self, until_s: float = DAY_S, on_day: Callable[[int], object] = lambda number: None) -> Outcome:
+        """Return what became of it; the last day ends `until_s` seconds after midnight.
+
+        `on_day` is called with the number of each day that is over, the first is 0.
+        """
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="pinter-soak-") as folder, self._world as world:
             self._folder = pathlib.Path(folder)
@@ -225,7 +226,7 @@ class Soak:
                 world.run_for(_LEAD_S)
                 for number in range(self.outcome.days):
                     self._day(number, until_s if number == self.outcome.days - 1 else DAY_S)
-                    self.on_day(number)
+                    on_day(number)
                 self._judge_end()
             except Ended as error:
                 self._problem("the firmware ended: " + " ".join(str(error).split())[-300:])

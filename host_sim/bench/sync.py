@@ -43,7 +43,6 @@ from tools.office.pool import PoolCard
 
 P99_S, P99_TARGET_S = 1.0, 0.25
 MOVE_S = 2.0  # a passage is at the other gates, docs/protocol.md
-PER_SITE = 250  # gates of a site, unless said otherwise: an office has at most desk.GATES
 _CHANGES_S = 5.0  # acts at all desks together, a second
 _CARDS = 20  # of a site at least
 _START_S = 300
@@ -76,7 +75,7 @@ class Options:
     """What a run is like. `broker`, `database`: URLs, None = our own; `profile`: where to put serve's."""
 
     gates: int = 100
-    per_site: int = PER_SITE
+    per_site: int = 250  # an office has at most desk.GATES
     events: int = 100_000
     per_minute: float = 60.0
     changes_s: float = _CHANGES_S

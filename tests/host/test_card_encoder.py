@@ -27,7 +27,7 @@ def board(tmp_path_factory):
     made = stage.provisioned("A", {"min_tier": "uid", "rtc": True}, None)
     files = gate_files(made["config"], None)
     with running(tmp_path_factory.mktemp("board"), files=files, nvs=made["keys"]) as bench:
-        bench.wait_for(lambda: any(kind == "journal" for _, kind, _ in bench.events), "the boot record")
+        bench.wait_for_service()
         yield bench
 
 
