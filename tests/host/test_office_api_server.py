@@ -222,7 +222,9 @@ def test_the_api_alone_and_beside_the_gates(folder, arguments, number):
         headers = {"Authorization": f"Bearer {token}"}
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=LIMIT_S) as client:
             serves = arguments[0] == "serve"  # the sessions of the gates begin after the API
-            wait_for("its sessions", lambda: client.get("/v1/health").json()["serving"] is serves, path.read_text)
+            wait_for(
+                "its sessions", lambda: client.get("/v1/health").json()["serving"] is serves, path.read_text
+            )
             done = client.post(f"/v1/cards/{YELLOW}/issue", json={**YELLOW_FOR_AN_HOUR, "until": 1 << 60})
             assert done.status_code == 422
             until = (int(time.time()) // 60 + 60) * 60
