@@ -22,7 +22,8 @@ from tools.office import cardkeys, keys, session
 from tools.office.chain import JournalCopy
 from tools.office.db import models
 from tools.office.db.engine import reading, writing
-from tools.office.db.models import CHANGED, COUNTS, PUBLISHED, STAGED, SUSPECT, TORN, UNSURE
+from tools.office.db.glance import Glance
+from tools.office.db.models import CHANGED, COUNTS, PUBLISHED, STAGED, SUSPECT, TORN, UNSURE, State
 from tools.office.folder import Folder
 from tools.office.memory import FRESH_S, LIFE_S, GateState, MemoryOffice
 from tools.office.session import Movement
@@ -30,6 +31,7 @@ from tools.office.updates import Updates
 
 _IN_MEMORY = 512  # records of a journal: what comes again is seldom older
 _ROWS = 500  # of one statement
+_COUNTERS = (State.audit_seq, State.list_seq, State.last_move, State.expires, State.list_floor)
 _PLACES = (UNKNOWN, INSIDE, OUTSIDE)  # index = direction of a movement
 
 
@@ -85,6 +87,7 @@ class Books(MemoryOffice):
         self._folder = folder
         self._engine = engine
         self._masters = keys.card_masters(folder.keys)
+        self._glance = Glance(engine, _COUNTERS)
         self._read_at: tuple[int, ...] = ()
         self._last_move = 0
         self._time = int(now_s)  # of alarms
@@ -96,6 +99,10 @@ class Books(MemoryOffice):
         reset = last_reset(folder.presence_reset, folder.utc_offset_min, int(now_s))
         self._since = 0 if reset is None else reset
         self.refresh(now_s)
+
+    def close(self) -> None:
+        """End what `refresh` keeps open. Books that are used again open it again."""
+        self._glance.close()
 
     def gates(self) -> list[str]:
         """Return the names of the gates."""
@@ -109,11 +116,11 @@ class Books(MemoryOffice):
         """Take in what others have written since; return whether there was anything."""
         self._time = int(now_s)
         self._updates.look(self._time)
+        if self._read_at and self._glance.look() == self._read_at:
+            return False
         with reading(self._engine) as db:
-            state = db.execute(select(models.State)).scalar_one()
+            state = db.execute(select(State)).scalar_one()
             at = _at(state)
-            if at == self._read_at:
-                return False
             before = self._read_at or (None,) * len(at)
             if at[0] != before[0]:  # gates and commands change by acts only
                 gates = select(
@@ -184,7 +191,7 @@ class Books(MemoryOffice):
         )
         return [_movement(row) for row in rows]
 
-    def _load_list(self, db: Session, state: models.State) -> None:
+    def _load_list(self, db: Session, state: State) -> None:
         first_time = not self._read_at
         for card in db.scalars(
             select(models.Card).where(
@@ -401,7 +408,7 @@ class Books(MemoryOffice):
         elif due.is_bumped or due.is_renewed or due.published:
             self.refresh(self._time)
 
-    def _put_journals(self, db: Session, state: models.State, due: _Due) -> None:
+    def _put_journals(self, db: Session, state: State, due: _Due) -> None:
         """Put new records in the order of their arrival, and how far the office has each journal."""
         _put(
             db,
@@ -425,7 +432,7 @@ class Books(MemoryOffice):
                 db.merge(models.Event(**row))
         _insert(db, insert(models.Event.__table__), new)  # pyright: ignore[reportArgumentType]
 
-    def _put_moves(self, db: Session, state: models.State, due: _Due) -> None:
+    def _put_moves(self, db: Session, state: State, due: _Due) -> None:
         """Put what waits to be told of each gate, and what is told from now on."""
         known = [gate for gate in due.waiting if gate in self._waiting]
         if known:
@@ -454,9 +461,9 @@ class Books(MemoryOffice):
         )
 
 
-def _at(state: models.State) -> tuple[int, ...]:
+def _at(state: State) -> tuple[int, ...]:
     """Return what changes with everything that `refresh` takes in."""
-    return (state.audit_seq, state.list_seq, state.last_move, state.expires, state.list_floor)
+    return tuple(getattr(state, column.key) for column in _COUNTERS)
 
 
 def _put(db: Session, table: Any, rows: Sequence[dict[str, Any]], keys: Sequence[str], rises: str) -> None:

@@ -203,7 +203,10 @@ class Service:
 
     def close(self) -> None:
         """Note that from now on no gate is heard."""
-        self._try(lambda: contacts.note(self._engine, self._now(), ("", False)))
+        try:
+            self._try(lambda: contacts.note(self._engine, self._now(), ("", False)))
+        finally:
+            self._books.close()
 
     def _note_contacts(self) -> None:
         """Keep since when each gate is heard, or not: the report tells of it."""

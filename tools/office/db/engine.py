@@ -17,6 +17,9 @@ from sqlalchemy.orm import Session
 from tools.office.db.models import Lease, State
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+BEGIN = (
+    "begin"  # in a connection's `info`: what SQLite's next transaction begins with, "" = there is to be none
+)
 _BUSY_S = 5.0  # how long one writer waits for another
 # PostgreSQL ends a transaction whose program is silent for so long: it may hang, and all others wait for it.
 _SILENT_S, _SERVER_SILENT_S = 30, 4
@@ -65,7 +68,8 @@ def connect(url: URL, timeout_s: float | None = None) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection) -> None:  # pyright: ignore[reportUnusedFunction]
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info.pop("writing", False) else "BEGIN")
+        if statement := connection.info.pop(BEGIN, "BEGIN"):
+            connection.exec_driver_sql(statement)
 
     return engine
 
@@ -84,7 +88,7 @@ def writing(engine: Engine) -> Iterator[tuple[Session, State]]:
     """
     fence = engine.get_execution_options().get("pinter_fence")
     with telling(), engine.connect() as connection:
-        connection.info["writing"] = True
+        connection.info[BEGIN] = "BEGIN IMMEDIATE"
         with Session(connection, expire_on_commit=False) as session, session.begin():
             if engine.dialect.name == "postgresql":
                 silent_s = _SILENT_S if fence is None else _SERVER_SILENT_S
@@ -145,7 +149,7 @@ def upgrade(engine: Engine) -> tuple[str, str]:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     with telling(), engine.connect() as connection:
-        connection.info["writing"] = True
+        connection.info[BEGIN] = "BEGIN IMMEDIATE"
         with connection.begin():
             before = _version(connection)
             config.attributes["connection"] = connection
