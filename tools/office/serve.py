@@ -20,7 +20,11 @@ from tools.office.broker import OFFICE, BrokerError, OwnBroker
 from tools.office.mosquitto import Files, FilesError
 from tools.office.mqtt_client import Client, ClientError
 
-_TURN_S = 0.05
+_TURN_S = 0.05  # a turn begins at least so often
+# Where the database is slow, or the machine has much to do, turns are fewer, as each is a transaction: what
+# comes within _GATHER times the length of the turn before is gathered, and when nothing comes the next turn
+# begins after _IDLE times that. Both at most _GATHER_S.
+_GATHER, _IDLE, _GATHER_S = 2, 10, 0.25
 _SEND_S = 0.1  # the longest that a turn makes frames: then what comes has waited enough
 _FIRST_DELAY_S, _LAST_DELAY_S = 1, 30
 _AGAIN_S = 60  # the same fault is told again after this time
@@ -124,6 +128,7 @@ class Server:
         self._log = log
         self._connected = False
         self._next_try = 0.0
+        self._turned = self._took_s = 0.0  # when the last turn with frames ended; how long the last one was
         self._delay_s = _FIRST_DELAY_S
         self._online: set[str] = set()
         self._keys: dict[str, bytes] = {}
@@ -167,7 +172,7 @@ class Server:
         received: list[tuple[str, bytes]] = []
         if self._connected:
             try:
-                received = self._client.receive(_TURN_S)
+                received = self._receive()
             except ClientError as error:
                 if not is_over():  # Ctrl-C ends the broker's process too
                     self._lost(str(error), now)
@@ -175,6 +180,7 @@ class Server:
             self._connect(now)
         else:
             time.sleep(_TURN_S)
+        begin = time.monotonic()
         self._service.received_all(received)
         end = time.monotonic() + _SEND_S
         # Without a connection too: closing time comes all the same.
@@ -183,8 +189,22 @@ class Server:
                 self._client.publish(topic, frame)
                 if self._client.is_full or time.monotonic() > end:  # the rest is said next time
                     break
+        self._took_s = time.monotonic() - begin
+        if received:
+            self._turned = begin + self._took_s
         self._show()
         self._tell(now)
+
+    def _receive(self) -> list[tuple[str, bytes]]:
+        """Return what has come, and what else comes until it may wait no longer."""
+        received = self._client.receive(max(_TURN_S, min(_IDLE * self._took_s, _GATHER_S)))
+        until = self._turned + min(_GATHER * self._took_s, _GATHER_S)
+        while received and (left := until - time.monotonic()) > 0:
+            try:
+                received += self._client.receive(left)
+            except ClientError:  # what came before counts; the next turn is told again
+                break
+        return received
 
     def _show(self) -> None:
         """Tell Home Assistant of gates that it does not know."""
