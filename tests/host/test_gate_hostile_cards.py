@@ -9,7 +9,7 @@ from tests.host import proof_bench
 from tests.host.gate_bench import UID, Bench
 from tests.host.hostile_card import HostileCard
 
-CARDS = counts.count(2_000, 100_000)
+CARDS = counts.count(1_000, 100_000)
 AT_ONE_GATE = 500  # so that its list does not expire
 HELD_US = 800_000
 AWAY_US = 300_000

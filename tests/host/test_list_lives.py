@@ -22,7 +22,7 @@ CARDS = 60
 
 # The portable tests have one way of each cut on every runtime; here are the other ways.
 ALL = [(name, turn) for name in cuts.HISTORIES for turn in range(1, 5)]
-SOME = [("deltas", 1), ("crossing", 2)]
+SOME = [("crossing", 2)]
 
 
 @pytest.mark.parametrize("name,turn", ALL if counts.FULL else SOME)
@@ -151,9 +151,10 @@ class Life:
 @pytest.mark.parametrize("seed", range(counts.count(1, 100)))
 def test_a_life_with_power_cuts_keeps_one_whole_list(seed):
     life = Life(seed)
-    for _ in range(40):
+    lives = counts.count(12, 40)
+    for _ in range(lives):
         life.live(40)
-    assert life.merges > 3 and life.snapshots > 10, "too quiet a life"
+    assert life.merges > lives // 12 and life.snapshots > lives // 4, "too quiet a life"
 
 
 def test_the_judge_sees_a_list_that_went_back():

@@ -73,7 +73,7 @@ def catch_up(history, store):
     merged(store)
 
 
-def cut_everywhere(history, turn=0, step=17):
+def cut_everywhere(history, turn=0, step=29):
     """Cut at every operation; return (cut points, operations of a whole run, cuts in what follows).
 
     `turn` (0 to 4) picks the way of each cut; what follows is cut at every `step`-th operation.
