@@ -97,6 +97,33 @@ def test_a_chip_that_answers_late_is_reset_and_asked_again(board, reader):
     board.leave(on_air)
 
 
+def test_a_card_that_was_not_heard_is_asked_again(board, reader):
+    """Its answer to WUPA is lost once, then every time."""
+    card = PersonalCard()
+    on_air = board.enter(card.on_air)
+    reader.connect()
+    reader._repl.exec(
+        "_exchange, _ask, _lost, _times = _chip.exchange, _wake, 0, 1\n"
+        "def _deaf(*arguments):\n"
+        "    global _lost\n"
+        "    _lost -= 1\n"
+        "    count = _exchange(*arguments)\n"
+        "    return count if _lost < 0 else -1\n"
+        "def _wake():\n"
+        "    global _lost\n"
+        "    _chip.exchange, _lost = _deaf, _times\n"
+        "    try:\n"
+        "        return _ask()\n"
+        "    finally:\n"
+        "        _chip.exchange = _exchange\n"
+    )
+    assert reader.connect().atqa == on_air.atqa
+    reader._repl.exec("_times = 99")
+    with pytest.raises(TransportError, match="no answer to WUPA"):
+        reader.connect()
+    board.leave(on_air)
+
+
 def test_the_other_reader_of_the_board(board):
     transport = encoder.open_board(str(board.link), "out")
     on_air = board.enter(PersonalCard().on_air, "out")

@@ -68,8 +68,7 @@ def _activate():
     if len(uids) != 1:
         raise CardError('%%d cards on the reader' %% len(uids))
     _uid = uids[0]
-    _chip.tx[0] = 0x52
-    atqa = bytes(_chip.rx[:2]) if _chip.exchange(1, 2, 7) == 2 else b'\\0\\0'
+    atqa = _wake()
     try:
         sak = _scanner.select(_uid)  # the card does not expect a second WUPA, and starts anew
     except CardError:
@@ -85,6 +84,13 @@ def _activate():
         _memory = _chip.frames()
     _is_classic = sak & 0x28 == 8
     return bytes((len(_uid),)) + _uid + atqa + bytes((sak,)) + ats
+
+def _wake():
+    for _ in range(4):  # a card that was not heard takes the next for a mistake, and answers the one after
+        _chip.tx[0] = 0x52
+        if _chip.exchange(1, 2, 7) == 2:
+            return bytes(_chip.rx[:2])
+    raise CardError('no answer to WUPA')
 
 def _apdu(text):
     return _link.transceive(binascii.unhexlify(text))
