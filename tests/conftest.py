@@ -1,5 +1,6 @@
 """Sets up every test run: portable tests, seed and counts, and what happens where a program is missing."""
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -130,6 +131,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("system")
     ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(LONG)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
+def pytest_collection_finish() -> None:
+    """Take the thousands of tests out of the sight of the garbage collector: the firmware calls it often."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
