@@ -53,6 +53,8 @@ def test_transactions_of_others_are_as_before(office: Bench, glance: Glance) -> 
 def test_books_that_fail_are_told_and_the_next_look_connects_again(office: Bench, glance: Glance) -> None:
     assert glance.look() == (0, 0)
     with writing(office.engine) as (db, _):
+        if office.engine.dialect.name == "postgresql":  # a look in a transaction would hold this up for ever
+            db.execute(text("SET LOCAL lock_timeout = '10s'"))
         db.execute(text("ALTER TABLE state RENAME TO away"))
     with pytest.raises(BooksError, match=r"^database: "):
         glance.look()
