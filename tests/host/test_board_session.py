@@ -96,3 +96,13 @@ def test_what_an_interrupted_board_answers_late_is_not_taken_for_an_answer(tmp_p
         for n in range(20):
             assert opened.exec(f"print({n})") == b"%d\r\n" % n
         opened.close()
+
+
+@pytest.mark.requires_micropython
+def test_what_is_garbage_on_the_board_counts_as_free(tmp_path: Path) -> None:
+    with running(tmp_path) as board, session.session(str(board.link)) as talk:
+        talk.run("class gate:\n    status = dict\nimport gc\ngc.disable()")
+        talk.run("gc.collect()\nfor _ in range((gc.mem_free() - 6000) // 1024):\n    bytearray(900)")
+        assert talk.value("gc.mem_free()") < 50_000
+        report = talk.report_in_service()
+        assert report is not None and report.free > 50_000

@@ -124,7 +124,7 @@ def test_the_page_from_its_first_command_to_its_last(workplace: Workplace) -> No
             if line == "..." or not line.strip():
                 continue
             found = re.compile(pattern(line)).search(text, at)
-            assert found is not None, (command, line, said)
+            assert found is not None, "%s: no line %r in\n%s" % (command, line, said)
             at = found.end()
 
 

@@ -29,7 +29,9 @@ _REMOTE = "/remote"  # where mpremote mounts a folder of this computer
 _REPORT = """\
 import gc, json, time
 try:
-    _found = [gate.status(), gc.mem_free(), time.ticks_ms()]
+    _found = gate.status()
+    gc.collect()  # what is garbage is free
+    _found = [_found, gc.mem_free(), time.ticks_ms()]
 except Exception as _error:
     _found = None
 print(json.dumps(_found))
