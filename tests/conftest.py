@@ -134,7 +134,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Take the thousands of tests out of the sight of the garbage collector: the firmware calls it often."""
+    """Take the thousands of tests out of the sight of the garbage collector: they stay until the end."""
     gc.collect()
     gc.freeze()
 

@@ -17,9 +17,8 @@ from sqlalchemy.orm import Session
 from tools.office.db.models import Lease, State
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-BEGIN = (
-    "begin"  # in a connection's `info`: what SQLite's next transaction begins with, "" = there is to be none
-)
+# In a connection's `info`: the statement that SQLite's next transaction begins with, "" = there is none.
+BEGIN = "begin"
 _BUSY_S = 5.0  # how long one writer waits for another
 # PostgreSQL ends a transaction whose program is silent for so long: it may hang, and all others wait for it.
 _SILENT_S, _SERVER_SILENT_S = 30, 4
