@@ -1,7 +1,9 @@
 """The virtual board: terminal, interpreter and hardware world, joined in real time.
 
 The world's time is the real time since the board was switched on; what waits for something in hardware (a
-busy RMT channel) is answered when that time has come. Owns reset and restart of the interpreter.
+busy RMT channel) is answered when that time has come. A host that takes the processor away from the world for
+a while must not look like a slow chip: between two answers, requests take effect at the distances at which
+they were sent. Owns reset and restart of the interpreter.
 """
 
 import os
@@ -68,6 +70,7 @@ class VirtualBoard:
         self.is_in_service = False  # has the gate said that it runs, since the last reset
         self._held: list[tuple[int, int, bytes, bool]] = []
         self._fault = ""
+        self._late_us = 0  # the world was ahead so much of what was sent since the last answer
         self._stopping = False
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake, self._waker = os.pipe()
@@ -152,7 +155,6 @@ class VirtualBoard:
     def run(self) -> None:
         """Run the board until `stop`. Raises BoardError if its interpreter cannot be started."""
         while not self._stopping:
-            self._follow_time()
             if self._reset is not None:
                 self._start()
                 continue
@@ -162,8 +164,7 @@ class VirtualBoard:
     def _now_us(self) -> int:
         return round((time.monotonic() - self._began) * 1_000_000)
 
-    def _follow_time(self) -> None:
-        now_us = self._now_us()
+    def _follow_time(self, now_us: int) -> None:
         if now_us > self.timeline.now:
             self.timeline.run_until(now_us)
 
@@ -174,8 +175,6 @@ class VirtualBoard:
     def _wait(self) -> None:
         interpreter, terminal = self._interpreter, self.terminal
         assert interpreter is not None
-        due_us = min(self.timeline.next_us(), self._held[0][0] if self._held else NEVER)
-        wait_s = min(_TURN_S, max(0.0, (due_us - self._now_us()) / 1_000_000))
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
         poll.register(interpreter.world, select.POLLIN)
@@ -185,10 +184,16 @@ class VirtualBoard:
         poll.register(terminal.fd, to_terminal | (0 if interpreter.is_full else select.POLLIN))
         if interpreter.is_waiting:
             poll.register(interpreter.stdin, select.POLLOUT)
-        ready = dict(poll.poll(wait_s * 1000 if wait_s == 0 else max(1, wait_s * 1000)))
-        self._follow_time()
-        if self._reset is not None:
-            return
+        now_us = self._now_us()  # before the look: whatever it does not see was sent later
+        ready = dict(poll.poll(0))
+        if interpreter.world.fileno() not in ready:
+            self._follow_time(now_us)
+            if self._reset is not None:
+                return
+        if not ready:
+            due_us = min(self.timeline.next_us(), self._held[0][0] if self._held else NEVER)
+            wait_s = min(_TURN_S, max(0.0, (due_us - self._now_us()) / 1_000_000))
+            ready = dict(poll.poll(wait_s * 1000 if wait_s == 0 else max(1, wait_s * 1000)))
         if self._wake in ready:
             os.read(self._wake, 4096)
             while not self._calls.empty():
@@ -210,7 +215,10 @@ class VirtualBoard:
             return
         if request is None:
             return
-        number, op, payload = request
+        number, op, sent_us, payload = request
+        self._reach(sent_us)
+        if self._reset is not None:
+            return
         try:
             answer = self._carry_out(interpreter, op, payload)
         except (HardwareError, ImageError) as error:
@@ -224,7 +232,7 @@ class VirtualBoard:
         if op == packets.CONSOLE and self.terminal.is_full:
             due_us = NEVER  # until the terminal has room
         elif due_us - self._now_us() <= _AHEAD_US:
-            interpreter.answer(number, due_us, self.hardware.inputs, answer or b"", refused)
+            self._answer(number, answer or b"", refused)
             return
         self._held.append((due_us, number, answer or b"", refused))
 
@@ -235,8 +243,20 @@ class VirtualBoard:
             if due_us > self._now_us() and not (due_us == NEVER and not self.terminal.is_full):
                 break
             del self._held[0]
-            now_us = self.timeline.now
-            self._interpreter.answer(number, now_us, self.hardware.inputs, answer, refused)
+            self._answer(number, answer, refused)
+
+    def _answer(self, number: int, answer: bytes, refused: bool) -> None:
+        assert self._interpreter is not None
+        self._late_us = 0  # the sender's idea of the time is right again
+        self._interpreter.answer(number, self.timeline.now, self.hardware.inputs, answer, refused)
+
+    def _reach(self, sent_us: int) -> None:
+        """Go on to when a request was sent; if the world is there already, what follows is as late as it."""
+        at_us = sent_us + self._late_us
+        if at_us > self.timeline.now:
+            self.timeline.run_until(at_us)
+        else:
+            self._late_us += self.timeline.now - at_us
 
     def _carry_out(self, interpreter: Interpreter, op: int, payload: bytes) -> bytes | None:
         if op == packets.CONSOLE:
@@ -282,6 +302,7 @@ class VirtualBoard:
             self.hardware.tell("reset", cause=self._cause)
             self.hardware.soft_reset() if self._cause == SOFT else self.hardware.reset_peripherals()
         self._held.clear()
+        self._late_us = 0
         self.is_in_service = False
         self._fault = ""
         image = self.hardware.flash.file

@@ -151,8 +151,8 @@ class Interpreter:
 
     # --- the world
 
-    def request(self) -> tuple[int, int, bytes] | None:
-        """Return the next request (number, code, payload), None if there is none. Raises EOFError."""
+    def request(self) -> tuple[int, int, int, bytes] | None:
+        """Return the next request (number, code, us, payload), None if there is none. Raises EOFError."""
         try:
             packet = self.world.recv(65536)
         except BlockingIOError:
@@ -161,8 +161,8 @@ class Interpreter:
             raise EOFError from None
         if not packet:
             raise EOFError
-        number, op = struct.unpack_from(packets.REQUEST, packet)
-        return number, op, packet[packets.REQUEST_SIZE :]
+        number, op, sent_us = struct.unpack_from(packets.REQUEST, packet)
+        return number, op, sent_us, packet[packets.REQUEST_SIZE :]
 
     def answer(self, number: int, now_us: int, inputs: int, payload: bytes, refused: bool) -> None:
         """Answer the request `number`."""

@@ -333,6 +333,20 @@ def _pulses(board: Running, name: str) -> list[tuple[int, int]]:
     return [(on, off) for (on, one), (off, zero) in itertools.pairwise(levels) if one > zero]
 
 
+def test_a_world_that_is_held_up_keeps_the_distances_of_what_a_program_does(shared: Running) -> None:
+    with connected(shared.link) as client:
+        printed(client, "from machine import Pin; import time; relay = Pin(26, Pin.OUT, value=0)")
+        del shared.events[:]
+        client.exec_raw_no_follow("for i in range(1, 201): relay(i & 1); time.sleep_us(1000)")
+        shared.wait_for(lambda: len(shared.events) > 10, "a program at work")
+        for _ in range(3):
+            shared.board.call(lambda: time.sleep(0.02))
+        client.follow(60)
+        shared.wait_for(lambda: len(shared.events) == 200, "the last change")
+    distances = [after[0] - before[0] for before, after in itertools.pairwise(shared.events)]
+    assert min(distances) > 990
+
+
 def test_what_the_hardware_cannot_do_is_an_error_of_the_program(shared: Running) -> None:
     with connected(shared.link) as client:
         printed(client, "from machine import Pin, SPI; spi = SPI(2)")

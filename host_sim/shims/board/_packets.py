@@ -1,12 +1,13 @@
 """What travels between the virtual board's interpreter and its world: a packet is one request or one answer.
 
-A request is `REQUEST`: number, code (those of `_ops`, and below), then the payload; number 0 is not answered.
+A request is `REQUEST`: number, code (those of `_ops`, and below), time of the world in us as the sender knows
+it; then the payload. Number 0 is not answered.
 An answer has a fixed size, `REPLY`: number, time of the world in us, levels of GPIO 0-63, refused, payload
 length; then the payload. A packet arrives whole or not at all.
 """
 
-REQUEST = "<IB"
-REQUEST_SIZE = 5
+REQUEST = "<IBQ"
+REQUEST_SIZE = 13
 REPLY = "<IQQBH"
 REPLY_SIZE = 23
 PAYLOAD_MAX = 2048

@@ -1,7 +1,7 @@
 """The connection from the virtual board's interpreter to the hardware world, in real time.
 
-Takes the place of the other `_world`: a request takes effect when it arrives. Ctrl-C may break one anywhere:
-it has taken effect or not, as on a board, and its answer is told from that of the next by its number.
+Takes the place of the other `_world`: a request says when it was sent. Ctrl-C may break one anywhere: it has
+taken effect or not, as on a board, and its answer is told from that of the next by its number.
 """
 
 import os
@@ -20,7 +20,7 @@ _w = open(int(os.getenv("WORLD")), "wb")
 _packet = bytearray(_packets.REPLY_SIZE + _packets.PAYLOAD_MAX)
 _view = memoryview(_packet)
 _number = 0
-_at = 0  # ticks_us of the last answer
+_at = ticks_us()  # of the last answer
 _is_stale = False  # something was sent since
 
 
@@ -28,14 +28,14 @@ def post(op, payload=b""):
     """Send a request that needs no answer."""
     global _is_stale
     _is_stale = True
-    _w.write(struct.pack(_packets.REQUEST, 0, op) + payload)
+    _w.write(struct.pack(_packets.REQUEST, 0, op, clock_us()) + payload)
 
 
 def ask(op, payload=b"", into=None):
     """Send a request and return the answer's payload (or fill `into`). Raises OSError if it was refused."""
     global now_us, inputs, _number, _at, _is_stale
     _number = number = _number + 1 & 0xFFFFFFFF or 1
-    _w.write(struct.pack(_packets.REQUEST, number, op) + payload)
+    _w.write(struct.pack(_packets.REQUEST, number, op, clock_us()) + payload)
     while struct.unpack_from("<I", _packet)[0] != number:  # else: of a request that Ctrl-C has broken
         if not _r.readinto(_packet):
             raise SystemExit  # the world has gone
