@@ -82,13 +82,13 @@ def test_a_chip_that_answers_late_is_reset_and_asked_again(board, reader):
     on_air = board.enter(card.on_air)
     reader.connect()
     reader._repl.exec(
-        "_poll, _late = _scanner.poll, [1]\n"
-        "def _once():\n"
-        "    if _late:\n"
-        "        _late.pop()\n"
-        "        raise BusError('the timer does not run')\n"
-        "    return _poll()\n"
-        "_scanner.poll = _once"
+        "_late = [1]\n"
+        "class Scanner(Scanner):\n"
+        "    def poll(self):\n"
+        "        if _late:\n"
+        "            _late.pop()\n"
+        "            raise BusError('the timer does not run')\n"
+        "        return super().poll()\n"
     )
     assert reader.connect().uid == card.uid
     reader._repl.exec("_late[:] = [1] * 10")

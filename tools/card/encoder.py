@@ -17,11 +17,12 @@ SIDES = ("in", "out")
 PROGRAM = """\
 import board, binascii
 from firmware import wiring
+from firmware.cards.iso14443a import Scanner
 from firmware.cards.isodep import IsoDep
 from firmware.errors import BusError, CardError, CardTimeout
 _hardware = wiring.connect(board)
 _chip = _hardware.chips[%(side)d]
-_scanner = _hardware.readers[%(side)d]
+_scanner = None  # of the last look for cards
 _link = None  # with a card with ISO/IEC 14443-4
 _memory = None  # with any other: a Sector of a MIFARE Classic, else Frames
 _is_classic = False
@@ -51,7 +52,7 @@ def _connect():
     raise error
 
 def _activate():
-    global _link, _memory, _uid, _is_classic
+    global _scanner, _link, _memory, _uid, _is_classic
     for one in (_link, _memory):
         if one:
             one.close()
@@ -61,13 +62,13 @@ def _activate():
     frames.close()
     from time import sleep_ms
     sleep_ms(10)
-    del _scanner.uids[:]
+    _scanner = Scanner(_chip)  # the last one thinks of cards before the field went
+    uids = set()  # all that were heard: one that the scanner misses later is halted, and not found again
     for _ in range(5):  # one that is torn at the first is found by the next
-        _scanner.poll()
-    uids = _scanner.uids
+        uids.update(_scanner.poll() or ())
     if len(uids) != 1:
         raise CardError('%%d cards on the reader' %% len(uids))
-    _uid = uids[0]
+    _uid = uids.pop()
     atqa = _wake()
     try:
         sak = _scanner.select(_uid)  # the card does not expect a second WUPA, and starts anew
