@@ -5,6 +5,7 @@ or `asyncio`. Owns what firmware code may import; knows nothing of what that cod
 """
 
 import builtins
+import functools
 import io
 import os
 import pathlib
@@ -86,7 +87,7 @@ class Importer:
             module.__path__ = [str(file.parent)]
         self.modules[name] = module
         try:
-            exec(compile(file.read_text(encoding="utf-8"), str(file), "exec"), module.__dict__)
+            exec(_code(file.read_text(encoding="utf-8"), str(file)), module.__dict__)
         except BaseException:
             self.modules.pop(name, None)
             raise
@@ -147,3 +148,9 @@ class Importer:
             urandom=os.urandom,
         )
         return module
+
+
+@functools.lru_cache(maxsize=512)
+def _code(source: str, name: str) -> types.CodeType:
+    """Compile `source`; a gate that starts again finds it done."""
+    return compile(source, name, "exec")

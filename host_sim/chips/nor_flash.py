@@ -63,8 +63,7 @@ class NorFlash:
         self.wear = [0] * (size // SECTOR)
         self._random = random.Random(seed)
         self._data = bytearray(b"\xff" * size if contents is None else contents)
-        blank = b"\xff" * UNIT
-        self._used = bytearray(self._data[i : i + UNIT] != blank for i in range(0, size, UNIT))
+        self._used = bytearray(size // UNIT) if contents is None else _used(contents)
         self._weak: set[int] = set()
         self._fading: set[int] = set()
         self._cut_in = 0
@@ -248,3 +247,16 @@ class Partition:
         if block < 0 or offset < 0 or start + count > self._size:
             raise FlashViolation(f"block {block} + {offset}, {count} bytes: outside of the partition")
         return self._offset + start
+
+
+def _used(contents: bytes) -> bytearray:
+    """Return for each unit whether it holds anything; most sectors of a flash are blank."""
+    found = bytearray()
+    blank_sector, blank_unit = b"\xff" * SECTOR, b"\xff" * UNIT
+    for start in range(0, len(contents), SECTOR):
+        sector = contents[start : start + SECTOR]
+        if sector == blank_sector:
+            found += bytes(SECTOR // UNIT)
+        else:
+            found += bytes(sector[i : i + UNIT] != blank_unit for i in range(0, SECTOR, UNIT))
+    return found
