@@ -69,6 +69,46 @@ LONG = (
     "system/test_sim_web_page.py",
 )
 
+# Files whose tests run programs on this machine's clock: boards on a serial line, brokers, servers, browsers.
+# What takes the processor away from them for a second can fail them, so they have a second try, and the run
+# says who needed it ("rerun"). Everything else runs in virtual time and has one.
+REAL_TIME = (
+    "host/test_bench_sync.py",
+    "host/test_board_backup.py",
+    "host/test_board_doctor.py",
+    "host/test_board_flash.py",
+    "host/test_board_provision.py",
+    "host/test_board_replace.py",
+    "host/test_board_session.py",
+    "host/test_bridge.py",
+    "host/test_card_encoder.py",
+    "host/test_chaos.py",
+    "host/test_link_iotcore.py",
+    "host/test_link_mosquitto.py",
+    "host/test_mqtt_peers.py",
+    "host/test_office_api_acts.py",
+    "host/test_office_api_server.py",
+    "host/test_office_gate.py",
+    "host/test_office_kill.py",
+    "host/test_office_lease.py",
+    "host/test_office_mqtt_client.py",
+    "host/test_office_serve.py",
+    "host/test_office_serve_mosquitto.py",
+    "host/test_office_serve_panels.py",
+    "host/test_office_turns.py",
+    "host/test_packages.py",
+    "host/test_readme.py",
+    "host/test_sim_web.py",
+    "host/test_technician.py",
+    "host/test_update_usb.py",
+    "host/test_virtual_board.py",
+    "system/test_desk_and_gate.py",
+    "system/test_office_pages.py",
+    "system/test_report_pages.py",
+    "system/test_sim_web_page.py",
+)
+_REAL_TIME = {ROOT / "tests" / name for name in REAL_TIME}
+
 
 def has_micropython() -> bool:
     """Return True if tests may start a MicroPython; RUNTIME=cpython in the environment forbids it."""
@@ -125,8 +165,10 @@ def missing(item: pytest.Item) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests that need a program of the distribution into the group `system`; long files go first."""
+    """Give tests their groups (`system`) and second tries (`REAL_TIME`); long files go first."""
     for item in items:
+        if item.path in _REAL_TIME:
+            item.add_marker(pytest.mark.flaky(reruns=1))
         if item.get_closest_marker("requires_program"):
             item.add_marker("system")
     ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(LONG)}
@@ -150,7 +192,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many tests did not run; the list of reasons stands above."""
+    """Say how many tests did not run, and how many needed a second try; lists stand above."""
+    again = len(terminalreporter.stats.get("rerun", []))
+    if again:
+        terminalreporter.write_line(
+            "tried again after a failure: %d (see the list above)" % again, yellow=True
+        )
     left_out = len(terminalreporter.stats.get("skipped", []))
     if left_out:
         terminalreporter.write_line("%d tests did not run (see the reasons above)" % left_out, yellow=True)
