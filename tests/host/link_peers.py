@@ -3,7 +3,9 @@
 import datetime
 import hashlib
 import hmac
+import itertools
 import json
+import os
 import pathlib
 import socket
 import subprocess
@@ -75,11 +77,28 @@ asyncio.run(found.run(lambda: None))
 """
 
 
+def _ports() -> Iterator[int]:
+    """Yield numbers below those that Linux gives to outgoing connections, another row for each process."""
+    first, count = 10000, 22000
+    for number in itertools.count(os.getpid() * 211):
+        yield first + number % count
+
+
+_PORTS = _ports()
+
+
 def free_port() -> int:
-    """Return a port of the loopback address that nobody uses."""
+    """Return a port of the loopback address that nobody uses, never the same one soon again."""
+    return next(filter(_is_free, _PORTS))
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def wait_for(what: str, happened: Callable[[], bool], look: Callable[[], str] = str) -> None:

@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, text
 
-from tests.host.link_peers import LIMIT_S, wait_for
+from tests.host.link_peers import LIMIT_S, free_port, wait_for
 from tools.office.db import engine
 
 # Debian keeps the server's programs outside of PATH.
@@ -49,9 +48,7 @@ def running(home: Path) -> Iterator[str]:
         home.mkdir(mode=0o700)
         os.chown(home, account.pw_uid, account.pw_gid)
     data = home / "data"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "HOME": str(home)}
     common = {"cwd": home, "env": environment, **user}
     initdb = [_INITDB, "-D", data, "-U", "pinter", "-A", "trust", "-E", "UTF8"]
