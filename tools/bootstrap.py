@@ -342,7 +342,9 @@ def start(target, arguments):
     else:
         os.chdir(ROOT)
         os.environ["PINTER_FULL"] = "1" if target == "test-full" else "0"
-        command = [PYTHON, "-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+        # Two for each core of a small machine: many tests wait for a board, a broker or a browser.
+        workers = min(4, 2 * (os.cpu_count() or 1))
+        command = [PYTHON, "-m", "pytest", "-n", "%d" % workers, "--dist", "loadfile"]
     os.execv(command[0], command + arguments)
 
 

@@ -9,8 +9,8 @@ from tests.host import proof_bench
 from tests.host.gate_bench import UID, Bench
 from tests.host.hostile_card import HostileCard
 
-CARDS = counts.count(1_000, 100_000)
-AT_ONE_GATE = 500  # so that its list does not expire
+CARDS = counts.count(400, 100_000)
+AT_ONE_GATE = counts.count(200, 500)  # so that its list does not expire
 HELD_US = 800_000
 AWAY_US = 300_000
 OTHER_READER_US = 400_000  # the deadline of a tap, 250 ms, its end, and the other reader's own poll
